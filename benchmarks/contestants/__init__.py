@@ -1,0 +1,1 @@
+"""What the training benchmarks compare, all timed in the same way."""

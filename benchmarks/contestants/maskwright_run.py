@@ -1,0 +1,75 @@
+"""maskwright itself: what `python train.py` does, in this process, with a stopwatch of the benchmark's own."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contestants.bare import BareJob, BareLoop
+from contestants.timing import ROOT, WARM_UP, Timing, bootstrap
+
+
+@dataclass
+class MaskwrightJob:
+    """One run of `python train.py <overrides>`; `seconds` of training stop it whatever its schedule says."""
+
+    overrides: tuple[str, ...]
+    seconds: float
+    folder: Path | None = None  # the run's folder; None: a temporary one
+
+
+def run_maskwright(job: MaskwrightJob, beside: BareLoop | None = None) -> Timing:
+    """Times a run by a callback of its own, not by what the run says of itself.
+
+    With `beside`, one step of that loop follows each step of the run; its seconds are left out of `ends` and kept in
+    `beside.seconds`.
+    """
+    import lightning.pytorch as lightning
+    from hydra import compose, initialize_config_dir
+    from maskwright.training.run import run
+
+    timing, idle = Timing(0), 0.0
+
+    class Stopwatch(lightning.Callback):
+        def on_train_start(self, trainer, module):
+            timing.ends.append(time.perf_counter())
+            timing.parameters = sum(p.numel() for p in module.parameters())
+
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            nonlocal idle
+            now = time.perf_counter()
+            timing.ends.append(now - idle)
+            timing.tokens_per_step = int(outputs["tokens"])
+            if beside is not None:
+                beside.step()
+                beside.seconds.append(time.perf_counter() - now)
+                idle += beside.seconds[-1]
+            trainer.should_stop |= timing.ends[-1] + idle - timing.ends[0] > job.seconds
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = job.folder or Path(scratch)
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            config = compose("train", [*job.overrides, "logger=none"])
+        run(config, folder, callbacks=[Stopwatch()])
+    return timing
+
+
+def run_overhead(job: MaskwrightJob, bare: BareJob) -> dict[str, Any]:
+    """One step of maskwright and one of the bare loop in turn: tokens/s of both and the ratio of their step times."""
+    loop = bare.loop()
+    timing = run_maskwright(job, beside=loop)
+    ours, theirs = timing.seconds[WARM_UP:], np.asarray(loop.seconds[WARM_UP:])
+    ratio, low, high = bootstrap(ours / theirs)
+    tokens = timing.tokens_per_step
+    return {
+        "ours": (tokens / ours).tolist(),
+        "theirs": (tokens / theirs).tolist(),
+        "ratio": ratio,
+        "low": low,
+        "high": high,
+    }

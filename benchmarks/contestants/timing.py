@@ -1,0 +1,73 @@
+"""Timing that is the same for every contestant: a process of its own, and a note of when each optimizer step ended.
+
+Reading data, making masks, logging and the optimizer are inside the figures on every side; imports, tokenisation, model
+construction and saving are outside.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+WARM_UP = 3  # steps not counted at the start of each run
+
+
+@dataclass
+class Timing:
+    """What one run took: `ends` are the seconds at which its optimizer steps ended, the first being the start."""
+
+    tokens_per_step: int
+    ends: list[float] = field(default_factory=list)
+    parameters: int = 0
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Seconds of each step [steps]."""
+        return np.diff(self.ends)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Real tokens over wall-clock, without the first steps."""
+        return self.tokens_per_step / float(self.seconds[WARM_UP:].mean())
+
+
+def fresh(run: Callable[..., Any], *arguments: Any, threads: int) -> Any:
+    """The result of `run(*arguments)` in a new process that computes with `threads` threads."""
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(run, *arguments).result()
+
+
+def bootstrap(ratios: list[float] | np.ndarray, draws: int = 10_000) -> tuple[float, float, float]:
+    """Geometric mean of paired ratios and its 95 % percentile bootstrap interval, resampling pairs."""
+    logs = np.log(np.asarray(ratios, dtype=np.float64))
+    means = np.random.default_rng(0).choice(logs, (draws, len(logs))).mean(axis=1)
+    return math.exp(logs.mean()), math.exp(np.quantile(means, 0.025)), math.exp(np.quantile(means, 0.975))
+
+
+def steps_within(seconds: float, trial: Timing) -> int:
+    """Steps that fit into `seconds` at the speed of a trial run, its first steps left out."""
+    return int(seconds / float(trial.seconds[WARM_UP:].mean()))
+
+
+def versions() -> dict[str, str]:
+    """The libraries that matter for the figures."""
+    return {name: version(name) for name in ("torch", "transformers", "accelerate", "lightning")}
+
+
+def note(line: str) -> None:
+    """One line of progress on stderr, so that stdout holds the table alone."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)

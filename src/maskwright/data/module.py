@@ -1,0 +1,155 @@
+"""The LightningDataModule: one batch is one optimizer step, masked on the training device.
+
+Training rows come in the order of `SampleOrder`, a pure function of (seed, step), so a resumed loader starts at any step
+with nothing to restore. Masks are a pure function of (seed, view, visit, sample) and progress.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import lightning as L
+import numpy as np
+from torch.utils.data import DataLoader
+
+from maskwright.data.batch import Batch
+from maskwright.data.order import SampleOrder, Slice, SliceDataset, permutation
+from maskwright.data.prepare import Prepared
+from maskwright.data.rows import Rows
+from maskwright.errors import RecipeError
+from maskwright.masking import View, Views
+
+_VALIDATION_PROGRESS = 0.5  # held-out rows are masked as half-way through training, at every validation alike
+
+
+class DataModule(L.LightningDataModule):
+    """Rows and their views, for training, the objective's own validation, and the ruler.
+
+    views: those that the objective reads. rows, steps: per optimizer step over all ranks, and planned in all.
+    padded: whether rows with padding are welcome; otherwise a last row that is not full is left out.
+    heldout_rows, ruler_rows: most rows in one validation, the same ones every time.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        views: Views,
+        ruler: Views,
+        *,
+        rows: int,
+        steps: int,
+        padded: bool,
+        order_seed: int,
+        workers: int,
+        heldout_rows: int,
+        ruler_rows: int,
+        worker_init: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.prepared, self.masks, self.ruler = prepared, views, ruler
+        self.rows, self.steps, self.padded, self.order_seed, self.workers = rows, steps, padded, order_seed, workers
+        self.heldout_rows, self.ruler_rows = heldout_rows, ruler_rows
+        self.worker_init = worker_init
+
+    def train_dataloader(self) -> DataLoader:
+        order = SampleOrder(
+            usable(self.prepared.train, self.padded),
+            self.rows,
+            self.steps,
+            self.order_seed,
+            rank=self._rank,
+            ranks=self._ranks,
+            first_step=self.trainer.global_step if self.trainer else 0,
+        )
+        return self._loader(self.prepared.train, order, "train", self.workers)
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """The held-out rows as the recipe packs them, then the ruler's rows."""
+        loaders = []
+        for rows, most, purpose in (
+            (self.prepared.heldout, self.heldout_rows, "heldout"),
+            (self.prepared.ruler, self.ruler_rows, "ruler"),
+        ):
+            there = usable(rows, self.padded or purpose == "ruler")
+            chosen = np.sort(permutation(there, 0, 0)[:most])
+            size = max(1, self.rows // self._ranks)
+            mine = chosen[self._rank :: self._ranks]
+            parts = [mine[first : first + size] for first in range(0, len(mine), size)]
+            slices = [Slice(number, part, np.zeros_like(part)) for number, part in enumerate(parts)]
+            loaders.append(self._loader(rows, slices, purpose, 0))
+        return loaders
+
+    def _loader(self, rows: Rows, order: Any, purpose: str, workers: int) -> DataLoader:
+        return _StatelessLoader(
+            SliceDataset(rows),
+            sampler=order,
+            batch_size=None,
+            collate_fn=partial(_batch, purpose=purpose, steps=self.steps, seed=self.masks.seed),
+            num_workers=workers,
+            worker_init_fn=self.worker_init,
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+        )
+
+    def as_batch(self, item: dict[str, Any], purpose: str) -> Batch:
+        """A batch from what the dataset gives for a slice."""
+        return _batch(item, purpose, self.steps, self.masks.seed)
+
+    def views(self, batch: Batch) -> dict[str, View]:
+        """All views of a batch, on the device where its rows are."""
+        if batch.purpose == "ruler":
+            return self.ruler(batch.rows, 0.0)
+        return self.masks(batch.rows, batch.progress)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        began = time.perf_counter()
+        batch.views = self.views(batch)
+        batch.masking_seconds = time.perf_counter() - began
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"fingerprints": self.prepared.fingerprints}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        refuse_other_data(state_dict["fingerprints"], self.prepared.fingerprints)
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
+
+    @property
+    def _ranks(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
+
+
+def usable(rows: Rows, padded: bool) -> int:
+    """How many rows, from the first on, may be used."""
+    return len(rows) if padded else rows.tokens // rows.length
+
+
+def refuse_other_data(recorded: dict[str, str], now: dict[str, str]) -> None:
+    """Raises RecipeError when a run cannot go on because its data changed."""
+    changed = [name for name in recorded if recorded[name] != now.get(name)]
+    if changed:
+        raise RecipeError(
+            f"The run cannot go on: its {', '.join(changed)} changed since it began; put the old files back, or start a new "
+            "run with model.init_from=<run folder>."
+        )
+
+
+class _StatelessLoader(DataLoader):
+    """Tells Lightning that there is nothing to restore: the order is a function of the step."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        pass
+
+
+def _batch(item: dict[str, Any], purpose: str, steps: int, seed: int) -> Batch:
+    step = item.pop("step")
+    progress = step / steps if purpose == "train" else _VALIDATION_PROGRESS
+    return Batch(rows=item, step=step, progress=progress, purpose=purpose, seed=seed)

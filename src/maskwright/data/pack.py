@@ -1,0 +1,180 @@
+"""Packing: where each token of a corpus goes in rows of one length.
+
+A packing is a pure function of the documents' lengths. It gives a plan - which run of tokens goes to which row and
+column, and where the special tokens stand - that `rows.write` then carries out for every column alike.
+Shapes: D documents, P pieces (runs of consecutive tokens of one document), S special tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskwright.errors import RecipeError
+
+_SHORTEST, _LONGEST = 8, 65536
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Pieces and special tokens of `rows` rows, each sorted by row; all arrays are int64, `is_sep_S` is bool."""
+
+    rows: int
+    row_P: np.ndarray
+    column_P: np.ndarray
+    source_P: np.ndarray  # first token of the piece in the concatenation of all documents
+    size_P: np.ndarray
+    document_P: np.ndarray  # 1.. = number of the document inside the row
+    row_S: np.ndarray
+    column_S: np.ndarray
+    document_S: np.ndarray
+    is_sep_S: np.ndarray  # [SEP] or else [CLS]
+
+
+class Packing:
+    """How documents fill rows (conf/packing).
+
+    kind: `concatenate`: `[CLS] tokens [SEP]` without padding, documents joined by [SEP] and seeing each other; only the
+    last row may be short. `segment`: best-fit `[CLS] piece [SEP]` pieces that do not see each other. `document`: one
+    document per row, cut into several rows when longer.
+    length: tokens per row, special tokens included.
+    """
+
+    def __init__(self, kind: str = "concatenate", length: int = 64) -> None:
+        if kind not in _PLANS:
+            raise RecipeError(f"packing.kind is {kind!r}; choose one of {', '.join(_PLANS)}.")
+        if isinstance(length, bool) or not isinstance(length, int) or not _SHORTEST <= length <= _LONGEST:
+            raise RecipeError(f"packing.length is {length}; rows have {_SHORTEST} to {_LONGEST} tokens.")
+        self.kind, self.length = kind, length
+
+    @property
+    def blocks(self) -> bool:
+        """Several documents share a row and must not see each other."""
+        return self.kind == "segment"
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}-{self.length}"
+
+    def plan(self, length_D: np.ndarray) -> Plan:
+        """The plan for documents of these lengths (tokens, at least 1 each)."""
+        return _PLANS[self.kind](np.asarray(length_D, dtype=np.int64), self.length)
+
+
+def _cut(length_D: np.ndarray, first_D: np.ndarray, room: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut documents that lie at stream positions `first_D`.. where a multiple of `room` falls.
+
+    Returns each piece's document, stream position and size.
+    """
+    last_D = first_D + length_D - 1
+    pieces_D = last_D // room - first_D // room + 1
+    document_P = np.repeat(np.arange(len(length_D)), pieces_D)
+    nth_P = np.arange(len(document_P)) - np.repeat(np.cumsum(pieces_D) - pieces_D, pieces_D)
+    begin_P = np.maximum(first_D[document_P], (first_D[document_P] // room + nth_P) * room)
+    end_P = np.minimum(last_D[document_P] + 1, (first_D[document_P] // room + nth_P + 1) * room)
+    return document_P, begin_P, end_P - begin_P
+
+
+def _source(length_D: np.ndarray) -> np.ndarray:
+    return np.cumsum(length_D) - length_D
+
+
+def _concatenate(length_D: np.ndarray, length: int) -> Plan:
+    room = length - 2
+    source_D = _source(length_D)
+    first_D = source_D + np.arange(len(length_D))  # one [SEP] between two documents
+    document_P, begin_P, size_P = _cut(length_D, first_D, room)
+    end = int(first_D[-1] + length_D[-1])
+    rows = -(-end // room)
+    between = (first_D + length_D)[:-1]
+    row_R = np.arange(rows)
+    final_R = np.full(rows, length - 1)
+    final_R[-1] = 1 + end - (rows - 1) * room
+    row_S = np.concatenate((row_R, between // room, row_R))
+    column_S = np.concatenate((np.zeros(rows, dtype=np.int64), 1 + between % room, final_R))
+    is_sep_S = np.arange(len(row_S)) >= rows
+    order = np.argsort(row_S, kind="stable")
+    return Plan(
+        rows=rows,
+        row_P=begin_P // room,
+        column_P=1 + begin_P % room,
+        source_P=source_D[document_P] + begin_P - first_D[document_P],
+        size_P=size_P,
+        document_P=np.ones_like(size_P),
+        row_S=row_S[order],
+        column_S=column_S[order],
+        document_S=np.ones_like(row_S),
+        is_sep_S=is_sep_S[order],
+    )
+
+
+def _document(length_D: np.ndarray, length: int) -> Plan:
+    document_P, begin_P, size_P = _cut(length_D, np.zeros_like(length_D), length - 2)
+    row_P = np.arange(len(size_P))
+    return _framed(row_P, np.zeros_like(row_P), np.ones_like(row_P), _source(length_D)[document_P] + begin_P, size_P)
+
+
+def _segment(length_D: np.ndarray, length: int) -> Plan:
+    document_P, begin_P, size_P = _cut(length_D, np.zeros_like(length_D), length - 2)
+    row_P = best_fit(size_P + 2, length)
+    order = np.argsort(row_P, kind="stable")
+    row_P, size_P = row_P[order], size_P[order]
+    source_P = (_source(length_D)[document_P] + begin_P)[order]
+    opens_P = np.diff(row_P, prepend=-1) != 0
+    nth_P = np.arange(len(row_P)) - np.maximum.accumulate(np.where(opens_P, np.arange(len(row_P)), 0))
+    before_P = np.cumsum(size_P + 2) - (size_P + 2)
+    column_P = before_P - np.maximum.accumulate(np.where(opens_P, before_P, 0))
+    return _framed(row_P, column_P, 1 + nth_P, source_P, size_P)
+
+
+def _framed(
+    row_P: np.ndarray, column_P: np.ndarray, document_P: np.ndarray, source_P: np.ndarray, size_P: np.ndarray
+) -> Plan:
+    """Each piece between its own [CLS], at `column_P`, and [SEP]."""
+    return Plan(
+        rows=int(row_P[-1]) + 1,
+        row_P=row_P,
+        column_P=column_P + 1,
+        source_P=source_P,
+        size_P=size_P,
+        document_P=document_P,
+        row_S=np.repeat(row_P, 2),
+        column_S=np.stack((column_P, column_P + 1 + size_P), axis=1).ravel(),
+        document_S=np.repeat(document_P, 2),
+        is_sep_S=np.tile([False, True], len(row_P)),
+    )
+
+
+def best_fit(size_P: np.ndarray, capacity: int) -> np.ndarray:
+    """The row of each piece: best-fit decreasing, int64 [P], rows numbered by their first piece in reading order.
+
+    Each piece, longest first, goes to the row that has least room left of those that can take it.
+    """
+    row_P = np.empty(len(size_P), dtype=np.int64)
+    rows_with_room: list[list[int]] = [[] for _ in range(capacity + 1)]
+    some = 0  # bit r is set when a row has exactly r free places
+    rows = 0
+    for piece in np.argsort(-size_P, kind="stable").tolist():
+        size = int(size_P[piece])
+        fitting = some >> size
+        if fitting:
+            room = size + (fitting & -fitting).bit_length() - 1
+            row = rows_with_room[room].pop()
+            if not rows_with_room[room]:
+                some &= ~(1 << room)
+        else:
+            room, row, rows = capacity, rows, rows + 1
+        row_P[piece] = row
+        left = room - size
+        if left:
+            rows_with_room[left].append(row)
+            some |= 1 << left
+    first_R = np.full(rows, len(size_P), dtype=np.int64)
+    np.minimum.at(first_R, row_P, np.arange(len(size_P)))
+    rank_R = np.empty(rows, dtype=np.int64)
+    rank_R[np.argsort(first_R)] = np.arange(rows)
+    return rank_R[row_P]
+
+
+_PLANS = {"concatenate": _concatenate, "segment": _segment, "document": _document}

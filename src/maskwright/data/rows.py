@@ -1,0 +1,122 @@
+"""Rows: the packed corpus as memory-mapped columns, one .npy file per column.
+
+Columns, each [N, L]: `ids` (token ids, padded with the pad id), `document` (0 = padding, else 1.. = number of the
+document inside the row), `bytes` (UTF-8 bytes of original text that a token stands for; special tokens 0), and one
+per annotation, such as `word` (True at the first token of every word and at every special token).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskwright.data.pack import Plan
+
+_BLOCK = 1 << 22  # places filled at once
+
+
+class Rows:
+    """Packed rows in a folder; the row number is the stable sample id. Picklable: a worker maps the files again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        facts = json.loads((self.folder / "rows.json").read_text(encoding="utf-8"))
+        self.length: int = facts["length"]
+        self.tokens: int = facts["tokens"]  # not padding
+        self.bytes_total: int = facts["bytes_total"]
+        self.longest: dict[str, int] = facts["longest"]  # column -> tokens of its longest unit
+        self._count: int = facts["rows"]
+        self._names: list[str] = facts["columns"]
+        self._columns = self._map()
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Rows:
+        return cls(Path(folder))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in self.__dict__.items() if name != "_columns"}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._columns = self._map()
+
+    def take(self, index_B: np.ndarray) -> dict[str, Tensor]:
+        """Rows by number: `ids`, `document`, `bytes` int64 [B, L], marks bool [B, L], `sample` int64 [B]."""
+        index_B = np.asarray(index_B, dtype=np.int64)
+        batch = {"sample": torch.from_numpy(index_B.copy())}
+        for name, column in self._columns.items():
+            values = np.asarray(column[index_B])
+            kind = {"b": np.bool_, "f": np.float32}.get(values.dtype.kind, np.int64)
+            batch[name] = torch.from_numpy(values.astype(kind, copy=False))
+        return batch
+
+    def _map(self) -> dict[str, np.ndarray]:
+        return {name: np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in self._names}
+
+
+def write(
+    folder: Path,
+    plan: Plan,
+    length: int,
+    columns: Mapping[str, np.ndarray],
+    special: Mapping[str, tuple[int, int, int]],
+) -> None:
+    """Carry out a plan in `folder`.
+
+    `columns` are flat, one value per token of all documents; `special` gives each column's values at padding, [CLS]
+    and [SEP]. A bool column marks the first token of units: the first token of a piece always starts one, because
+    packing may cut a unit.
+    """
+    facts: dict = {"rows": plan.rows, "length": length, "longest": {}, "columns": [*columns, "document"]}
+    outputs = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", values.dtype, (plan.rows, length))
+        for name, values in columns.items()
+    }
+    outputs["document"] = np.lib.format.open_memmap(folder / "document.npy", "w+", np.uint16, (plan.rows, length))
+    step = max(1, _BLOCK // length)
+    tokens = 0
+    for first in range(0, plan.rows, step):
+        block = slice(first, min(first + step, plan.rows))
+        pieces = slice(*np.searchsorted(plan.row_P, (block.start, block.stop)))
+        marks = slice(*np.searchsorted(plan.row_S, (block.start, block.stop)))
+        size_P = plan.size_P[pieces]
+        shift = np.arange(size_P.sum()) - np.repeat(np.cumsum(size_P) - size_P, size_P)
+        place_P = (plan.row_P[pieces] - first) * length + plan.column_P[pieces]
+        place = np.repeat(place_P, size_P) + shift
+        source = np.repeat(plan.source_P[pieces], size_P) + shift
+        place_S = (plan.row_S[marks] - first) * length + plan.column_S[marks]
+        is_sep_S = plan.is_sep_S[marks]
+
+        document = np.zeros((block.stop - first) * length, dtype=np.uint16)
+        document[place] = np.repeat(plan.document_P[pieces], size_P)
+        document[place_S] = plan.document_S[marks]
+        outputs["document"][block] = document.reshape(-1, length)
+        tokens += int(np.count_nonzero(document))
+        for name, values in columns.items():
+            pad, cls, sep = special[name]
+            filled = np.full(document.shape, pad, dtype=values.dtype)
+            filled[place] = values[source]
+            filled[place_S] = np.where(is_sep_S, sep, cls)
+            if values.dtype == bool:
+                filled[place_P] = True
+                facts["longest"][name] = max(facts["longest"].get(name, 1), _longest(filled, document, length))
+            outputs[name][block] = filled.reshape(-1, length)
+    for output in outputs.values():
+        output.flush()
+    facts |= {"tokens": tokens, "bytes_total": int(columns["bytes"].sum(dtype=np.int64))}
+    (folder / "rows.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def _longest(starts: np.ndarray, document: np.ndarray, length: int) -> int:
+    """Tokens of the longest unit; units end with their row, and padding belongs to none."""
+    edge = starts | (document == 0)
+    edge[::length] = True
+    return int(np.diff(np.flatnonzero(edge), append=len(edge)).max())

@@ -1,0 +1,150 @@
+"""Which documents are held out, and the removal of training paragraphs that also stand in held-out documents.
+
+Documents are chosen by a hash of their id, never by row, so a document's sentences are all on one side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskwright.errors import RecipeError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_BLANK_LINES = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*)+")
+_LINES = re.compile(r"\n")
+_NOT_LETTERS = re.compile(r"[\W\d_]+")
+_SPACE = re.compile(r"\s+")
+
+
+def split(documents: Dataset, share: float, folder: Path) -> dict[str, Any]:
+    """Write `train.arrow` and `heldout.arrow` (columns text, document) to `folder`; returns the report.
+
+    The report counts documents, bytes, the paragraphs removed from train (`duplicates`) and their bytes, and has notes
+    in plain words about anything unusual.
+    """
+    notes: list[str] = []
+    documents = _filled(documents, notes)
+    if len(documents) == 1:
+        documents = _blocks(documents[0], share)
+        notes.append(f"one document only: it was cut into {len(documents)} blocks of text, some of them held out")
+    sizes = [len(text) for batch in documents.iter(1000) for text in batch["text"]]
+    chosen = heldout_documents(documents["document"][:], sizes, share)
+    heldout = documents.select(np.flatnonzero(chosen))
+    known = {_normal(part) for text in heldout["text"] for part in paragraphs(text)} - {""}
+    train = documents.select(np.flatnonzero(~chosen))
+    train = train.map(
+        _without,
+        batched=True,
+        batch_size=200,
+        fn_kwargs={"known": known},
+        new_fingerprint="train",
+        cache_file_name=str(folder / "full.arrow"),
+        desc="remove paragraphs that are held out",
+    )
+    report: dict[str, Any] = {"duplicates": int(sum(train["removed"])), "duplicate_bytes": int(sum(train["lost"]))}
+    kept = np.flatnonzero([bool(text.strip()) for text in train["text"]])
+    if not len(kept):
+        raise RecipeError("every training paragraph also stands in the held-out documents; give more varied text.")
+    train = train.select(kept).remove_columns(["removed", "lost"])
+    parts = {"train": train, "heldout": heldout}
+    for name, part in parts.items():
+        part.map(
+            _same,
+            batched=True,
+            batch_size=200,
+            writer_batch_size=200,
+            new_fingerprint=name,
+            cache_file_name=str(folder / f"{name}.arrow"),
+            desc=f"write {name} documents",
+        )
+    (folder / "full.arrow").unlink(missing_ok=True)
+    report["documents"] = {name: len(part) for name, part in parts.items()}
+    report["bytes"] = {name: _bytes(part) for name, part in parts.items()}
+    return report | {"notes": notes}
+
+
+def heldout_documents(ids: list[str], sizes: list[int], share: float) -> np.ndarray:
+    """True for held-out documents, bool [D]: those whose ids hash lowest, a `share` of them and at least one.
+
+    A document with more than half of all text stays in train.
+    """
+    place = [int.from_bytes(hashlib.blake2b(f"heldout {name}".encode(), digest_size=8).digest(), "big") for name in ids]
+    order = np.argsort(np.array(place, dtype=np.uint64), kind="stable")
+    order = order[np.array(sizes)[order] * 2 <= sum(sizes)]
+    if len(ids) < 2 or not len(order):
+        raise RecipeError("the data has fewer than 2 documents, none of which can be held out; give more text.")
+    count = min(max(1, math.ceil(share * len(ids) - 1e-9)), len(ids) - 1)
+    chosen = np.zeros(len(ids), dtype=bool)
+    chosen[order[:count]] = True
+    return chosen
+
+
+def paragraphs(text: str) -> list[str]:
+    """Parts between blank lines, or between line ends in a text that has no blank line."""
+    parts = _BLANK_LINES.split(text)
+    return parts if len(parts) > 1 else _LINES.split(text)
+
+
+def _normal(paragraph: str) -> str:
+    """Without case, digits, punctuation and spacing."""
+    return _SPACE.sub(" ", _NOT_LETTERS.sub(" ", paragraph.casefold())).strip()
+
+
+def _without(batch: dict[str, list], known: set[str]) -> dict[str, list]:
+    """Remove known paragraphs; other text stays as it is."""
+    out: dict[str, list] = {"text": [], "removed": [], "lost": []}
+    for text in batch["text"]:
+        parts = paragraphs(text)
+        kept = [part for part in parts if _normal(part) not in known]
+        removed = len(parts) - len(kept)
+        separator = "\n\n" if _BLANK_LINES.search(text) else "\n"
+        out["text"].append(separator.join(kept) if removed else text)
+        out["removed"].append(removed)
+        out["lost"].append(len(text.encode()) - len(out["text"][-1].encode()))
+    return out
+
+
+def _same(batch: dict[str, list]) -> dict[str, list]:
+    return batch
+
+
+def _bytes(part: Dataset) -> int:
+    return sum(len(text.encode()) for batch in part.iter(1000) for text in batch["text"])
+
+
+def _filled(documents: Dataset, notes: list[str]) -> Dataset:
+    """Without documents that hold white space only."""
+    filled = [bool(text and text.strip()) for batch in documents.iter(1000) for text in batch["text"]]
+    if not any(filled):
+        raise RecipeError("the data holds no text; give files or rows that are not empty.")
+    if all(filled):
+        return documents
+    notes.append(f"{len(filled) - sum(filled)} empty documents left out")
+    return documents.select(np.flatnonzero(filled))
+
+
+def _blocks(document: dict[str, str], share: float) -> Dataset:
+    """One text as consecutive blocks of about equal size, cut where a line, or else a word, begins."""
+    from datasets import Dataset
+
+    text, wanted = document["text"], 2 * math.ceil(1 / share)
+    edges = [0]
+    for block in range(1, wanted):
+        aim = len(text) * block // wanted
+        edge = max(text.rfind("\n", edges[-1], aim), edges[-1])
+        edge = edge if edge > edges[-1] else text.rfind(" ", edges[-1], aim)
+        if edge > edges[-1]:
+            edges.append(edge)
+    if len(edges) < 2:
+        raise RecipeError("the data is one document too short to be split; give more text.")
+    blocks = [text[begin:end] for begin, end in zip(edges, [*edges[1:], len(text)], strict=True)]
+    blocks = [block for block in blocks if block.strip()]
+    return Dataset.from_dict({"text": blocks, "document": [f"{document['document']}#{n}" for n in range(len(blocks))]})

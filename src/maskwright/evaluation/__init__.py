@@ -1,0 +1,1 @@
+"""Evaluation: the ruler that all runs share."""

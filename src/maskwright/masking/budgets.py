@@ -1,0 +1,206 @@
+"""Budgets: how many positions a rate buys, and what happens to a unit that does not fit.
+
+Shapes: B rows, L positions, K the capacity: the most positions a row may lose, fixed at configuration.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from maskwright.errors import RecipeError
+from maskwright.masking.draws import Draws
+from maskwright.masking.field import Arrivals, Field
+from maskwright.masking.race import Ranking, rank
+from maskwright.masking.units import Unit
+
+
+class Budget(ABC):
+    """Turns a rate into the positions taken from the head of the race."""
+
+    @abstractmethod
+    def check(self, unit: Unit) -> None:
+        """Raises RecipeError where this budget means nothing with `unit`."""
+
+    @abstractmethod
+    def capacity(self, highest: float, length: int, longest: int) -> int:
+        """Most positions that a row of `length` may lose at the rate `highest`, with units of up to `longest` tokens."""
+
+    @abstractmethod
+    def wanted(self, rate_B: Tensor, field: Field, draws: Draws) -> Tensor:
+        """Planned number of positions in each row, int64 [B]."""
+
+    @abstractmethod
+    def take(self, arrivals: Arrivals, field: Field, rate_B: Tensor, draws: Draws, most: int) -> tuple[Tensor, Tensor]:
+        """Positions int64 [B, K] and bool [B, K]: which of them are masked; K = `most`."""
+
+
+class Independent(Budget):
+    """Each unit by itself: masked when it arrives before the rate, so that counts vary around the mean (what diffusion needs)."""
+
+    def __init__(self, at_least: int) -> None:
+        if at_least < 0:
+            raise RecipeError(f"masking.budget.at_least is {at_least}; it is a number of tokens from 0 up.")
+        self.at_least = at_least
+
+    def check(self, unit: Unit) -> None:
+        if unit.planned:
+            raise RecipeError(f"{unit.describe()} must know the count beforehand; use masking/budget=exact.")
+
+    def capacity(self, highest: float, length: int, longest: int) -> int:
+        if longest > 1:
+            return length
+        # Bernstein's inequality at one row in 10^15: no row overflows, and K stays well below the row.
+        odds = math.log(1e15)
+        slack = odds / 3 + math.sqrt((odds / 3) ** 2 + 2 * length * highest * (1 - highest) * odds)
+        return min(length, max(self.at_least, math.ceil(length * highest + slack)))
+
+    def wanted(self, rate_B: Tensor, field: Field, draws: Draws) -> Tensor:
+        return (rate_B * field.maskable_B).round().long()
+
+    def take(self, arrivals: Arrivals, field: Field, rate_B: Tensor, draws: Draws, most: int) -> tuple[Tensor, Tensor]:
+        ranking = rank(arrivals.time_BL, field.available_BL, most)
+        early_BL = arrivals.time_BL <= (rate_B if field.passed_B is None else rate_B + field.passed_B)[:, None]
+        rank_K = torch.arange(most, device=rate_B.device)
+        return ranking.place_BK, ranking.arrives_BK & (early_BL.gather(1, ranking.place_BK) | (rank_K < self.at_least))
+
+
+_ROUNDINGS = ("nearest", "down", "up", "random", "binomial")
+_OVERSHOOTS = ("cut", "skip", "allow", "random")
+_OF = ("token", "unit", "start")
+
+
+class Counted(Budget):
+    """A count of tokens, units or span starts: the earliest to arrive, until the count is reached.
+
+    of: what the rate is a share of. rounding: of rate x number to a whole one. overshoot, for `of=token`: what happens
+    to the unit that would exceed the count: it is cut, skipped (later, smaller ones may fit, as in BERT's whole-word
+    masking), allowed, or taken with the chance that keeps the mean count. at_least, at_most: bounds on the count.
+    """
+
+    def __init__(self, of: str, rounding: str, overshoot: str, at_least: int, at_most: int | None) -> None:
+        for name, value, known in (("of", of, _OF), ("rounding", rounding, _ROUNDINGS), ("overshoot", overshoot, _OVERSHOOTS)):
+            if value not in known:
+                raise RecipeError(f"masking.budget.{name} is {value}; choose one of {', '.join(known)}.")
+        if at_least < 0 or (at_most is not None and at_most < at_least):
+            raise RecipeError(f"masking.budget.at_least={at_least} and at_most={at_most} must be 0 <= at_least <= at_most.")
+        self.of, self.rounding, self.overshoot = of, rounding, overshoot
+        self.at_least, self.at_most = at_least, at_most
+
+    def check(self, unit: Unit) -> None:
+        if self.of == "start" and not unit.counts_starts:
+            raise RecipeError(f"masking.budget.of=start counts span starts; {unit.describe()} has none: use of=token or masking=span.")
+        if unit.planned and self.of != "token":
+            raise RecipeError(f"{unit.describe()} needs a count of tokens; set masking.budget.of=token.")
+
+    def capacity(self, highest: float, length: int, longest: int) -> int:
+        most = self._most(highest, length)
+        if self.of == "token":
+            most += longest - 1 if self.overshoot in ("allow", "random") else 0
+        else:
+            most *= longest
+        return max(1, min(length, most))
+
+    def _most(self, highest: float, length: int) -> int:
+        most = {"nearest": round_half_up, "down": math.floor}.get(self.rounding, math.ceil)(highest * length)
+        if self.rounding == "binomial" and 0 < highest < 1:
+            most = length
+        return min(max(most, self.at_least), length if self.at_most is None else self.at_most)
+
+    def wanted(self, rate_B: Tensor, field: Field, draws: Draws) -> Tensor:
+        return self._count(rate_B, field.maskable_BL, draws)
+
+    def _count(self, rate_B: Tensor, among_BL: Tensor, draws: Draws) -> Tensor:
+        number_B = among_BL.sum(1)
+        # A rate such as 0.15 is not exact in binary: 100 x 0.15 must still round up to 15.
+        mean_B = rate_B * number_B
+        mean_B = torch.where((mean_B - mean_B.round()).abs() < 1e-9 * number_B.clamp(min=1), mean_B.round(), mean_B)
+        match self.rounding:
+            case "nearest":
+                count_B = (mean_B + 0.5).floor()
+            case "down":
+                count_B = mean_B.floor()
+            case "up":
+                count_B = mean_B.ceil()
+            case "random":
+                count_B = (mean_B + draws("rounding", 1)[:, 0]).floor()
+            case _:
+                count_B = ((draws("rounding", among_BL.shape[1]) < rate_B[:, None]) & among_BL).sum(1)
+        return torch.minimum(count_B.long().clamp(min=self.at_least, max=self.at_most), number_B)
+
+    def take(self, arrivals: Arrivals, field: Field, rate_B: Tensor, draws: Draws, most: int) -> tuple[Tensor, Tensor]:
+        if self.of == "start":
+            return self._take_starts(arrivals, field, rate_B, draws, most)
+        if self.of == "unit":
+            ranking = rank(arrivals.time_BL, field.available_BL, most)
+            wanted_B = self._count(rate_B, field.maskable_BL & _unit_starts(arrivals), draws)
+            return ranking.place_BK, ranking.arrives_BK & (_unit_rank(ranking) < wanted_B[:, None])
+        wanted_B = self.wanted(rate_B, field, draws)
+        if self.overshoot == "skip":
+            return self._take_skipping(rank(arrivals.time_BL, field.available_BL, field.shape[1]), wanted_B, most)
+        ranking = rank(arrivals.time_BL, field.available_BL, most)
+        counts_BK = ranking.arrives_BK & (torch.arange(most, device=rate_B.device) < wanted_B[:, None])
+        if self.overshoot != "cut":
+            counts_BK = self._whole_last(ranking, counts_BK, wanted_B, draws)
+        return ranking.place_BK, counts_BK
+
+    def _whole_last(self, ranking: Ranking, counts_BK: Tensor, wanted_B: Tensor, draws: Draws) -> Tensor:
+        """Take the unit at the boundary whole or not at all."""
+        last_B1 = (wanted_B - 1).clamp(min=0)[:, None]
+        in_last_BK = (ranking.time_BK == ranking.time_BK.gather(1, last_B1)) & ranking.arrives_BK & (wanted_B > 0)[:, None]
+        fits_B = (in_last_BK & counts_BK).sum(1)
+        take_B = fits_B > 0
+        if self.overshoot == "random":
+            take_B = draws("overshoot", 1)[:, 0] * in_last_BK.sum(1) < fits_B
+        return torch.where(in_last_BK, take_B[:, None], counts_BK)
+
+    def _take_skipping(self, ranking: Ranking, wanted_B: Tensor, most: int) -> tuple[Tensor, Tensor]:
+        """Greedy: each unit in turn is taken if it still fits."""
+        unit_BL = _unit_rank(ranking)
+        size_BL = torch.zeros_like(unit_BL).scatter_add_(1, unit_BL, ranking.arrives_BK.long()).gather(1, unit_BL)
+        fits_BL = ranking.arrives_BK
+        # Every pass settles at least one more unit that fits the room left, so passes are fewer than the longest unit.
+        while True:
+            end_BL = _sum_by_unit_end(fits_BL, unit_BL)
+            over_BL = fits_BL & (end_BL > wanted_B[:, None])
+            if not over_BL.any():
+                break
+            first_B = torch.where(over_BL, unit_BL, unit_BL.shape[1]).amin(1, keepdim=True)
+            room_B = wanted_B[:, None] - (fits_BL & (unit_BL < first_B)).sum(1, keepdim=True)
+            fits_BL = fits_BL & ~((unit_BL >= first_B) & (size_BL > room_B))
+        order_BK = (~fits_BL).to(torch.int8).sort(dim=1, stable=True).indices[:, :most]
+        return ranking.place_BK.gather(1, order_BK), fits_BL.gather(1, order_BK)
+
+    def _take_starts(self, arrivals: Arrivals, field: Field, rate_B: Tensor, draws: Draws, most: int) -> tuple[Tensor, Tensor]:
+        """Everything that the earliest starts cover."""
+        assert arrivals.start_BS is not None
+        ranking = rank(arrivals.time_BL, field.available_BL, most)
+        starts_BS = arrivals.start_BS
+        wanted_B = self._count(rate_B, starts_BS.isfinite(), draws)
+        last_B1 = starts_BS.sort(1).values.gather(1, (wanted_B - 1).clamp(min=0)[:, None])
+        covered_BL = (arrivals.time_BL <= last_B1) & (wanted_B > 0)[:, None]
+        return ranking.place_BK, ranking.arrives_BK & covered_BL.gather(1, ranking.place_BK)
+
+
+def round_half_up(value: float) -> int:
+    """0.5 goes up, as in the papers' int(x + 0.5)."""
+    return math.floor(value + 0.5 + 1e-9)
+
+
+def _unit_starts(arrivals: Arrivals) -> Tensor:
+    """Bool [B, L]: the first position of each unit."""
+    unit_BL = arrivals.unit_BL
+    return unit_BL != torch.nn.functional.pad(unit_BL, (1, 0), value=-(1 << 40))[:, :-1]
+
+
+def _unit_rank(ranking: Ranking) -> Tensor:
+    """Int64 [B, K]: how many units arrived before each position's."""
+    return torch.nn.functional.pad((ranking.time_BK[:, 1:] != ranking.time_BK[:, :-1]).cumsum(1), (1, 0))
+
+
+def _sum_by_unit_end(taken_BL: Tensor, unit_BL: Tensor) -> Tensor:
+    """Int64 [B, L]: positions taken up to the end of each position's unit."""
+    return torch.zeros_like(unit_BL).scatter_add_(1, unit_BL, taken_BL.long()).cumsum(1).gather(1, unit_BL)

@@ -1,0 +1,57 @@
+"""What a masking policy looks at, and the arrivals that it answers with.
+
+Shapes: B rows, L positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Field:
+    """The positions of a batch that may be masked, with the annotations that units and weights read."""
+
+    maskable_BL: Tensor  # bool: real tokens that are not special
+    columns: Mapping[str, Tensor]  # annotations [B, L] by name, such as `word`: True at the first token of a word
+    ids_BL: Tensor  # int64, the clean ids
+    taken_BL: Tensor | None = None  # bool, positions that another view of the same race has taken
+    passed_B: Tensor | None = None  # float64, the deadline of that view
+
+    @property
+    def available_BL(self) -> Tensor:
+        """Bool: what may still be selected. Counts are shares of all that is maskable."""
+        return self.maskable_BL if self.taken_BL is None else self.maskable_BL & ~self.taken_BL
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.maskable_BL.shape
+
+    @cached_property
+    def place_L(self) -> Tensor:
+        return torch.arange(self.shape[1], device=self.maskable_BL.device)
+
+    @cached_property
+    def maskable_B(self) -> Tensor:
+        """Maskable positions in each row, int64."""
+        return self.maskable_BL.sum(1)
+
+    def starts(self, column: str) -> Tensor:
+        """Bool [B, L]: where a unit of `column` begins. Every unmaskable position stands alone, and so ends a unit."""
+        alone_BL = ~self.maskable_BL
+        after_BL = torch.nn.functional.pad(alone_BL, (1, 0), value=True)[:, :-1]
+        return self.columns[column] | alone_BL | after_BL
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """When each position arrives, and which unit it belongs to."""
+
+    time_BL: Tensor  # float64; infinity: never
+    unit_BL: Tensor  # int64, the place where the position's unit begins; below 0 for a span from before the row
+    start_BS: Tensor | None = None  # float64, when each span starts, for budgets that count starts

@@ -1,0 +1,64 @@
+"""A masking policy: unit x weight x budget.
+
+Shapes: B rows, L positions, K the most positions a row may lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from torch import Tensor
+
+from maskwright.errors import RecipeError
+from maskwright.masking.budgets import Budget
+from maskwright.masking.draws import Draws
+from maskwright.masking.field import Field
+from maskwright.masking.units import Unit
+from maskwright.masking.weights import Weight
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Selection(NamedTuple):
+    """Which positions are masked: the K earliest, of which some count."""
+
+    place_BK: Tensor  # int64
+    counts_BK: Tensor  # bool
+    unit_BL: Tensor  # int64
+
+
+class Masking:
+    """Chooses positions: a unit, an optional weight, a budget."""
+
+    def __init__(self, unit: Unit, budget: Budget, weight: Weight | None = None) -> None:
+        if weight is not None and not unit.weighs:
+            raise RecipeError(f"masking.weight does not steer {unit.describe()}; use masking=random or masking=whole_word with it.")
+        budget.check(unit)
+        self.unit, self.budget, self.weight = unit, budget, weight
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Annotations that the data must carry."""
+        return (*self.unit.columns, *(self.weight.columns if self.weight else ()))
+
+    def bind(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Let the weight learn the tokenizer's ids."""
+        if self.weight is not None:
+            self.weight.bind(tokenizer)
+
+    def capacity(self, highest: float, length: int, longest: Mapping[str, int]) -> int:
+        """The static K: most positions that a row of `length` can lose at the rate `highest`."""
+        return self.budget.capacity(highest, length, self.unit.longest(longest))
+
+    def select(self, field: Field, rate_B: Tensor, draws: Draws, most: int) -> Selection:
+        """The masked positions of each row, at most `most`."""
+        wanted_B = self.budget.wanted(rate_B, field, draws) if self.unit.planned else field.maskable_B
+        arrivals = self.unit.arrivals(field, draws, self.weight, wanted_B)
+        place_BK, counts_BK = self.budget.take(arrivals, field, rate_B, draws, most)
+        return Selection(place_BK, counts_BK, arrivals.unit_BL)
+
+    def describe(self) -> str:
+        """How the recipe line says it."""
+        return " ".join(part for part in (self.weight.describe() if self.weight else "", self.unit.describe()) if part)

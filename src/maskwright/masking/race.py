@@ -1,0 +1,100 @@
+"""The mask race: every position has an arrival time, a deadline decides who is masked.
+
+Shapes: B rows, L positions, W units of a row in order, K the most positions a row may lose. Times are float64; a position
+that can never be masked arrives at infinity. All functions are vectorised and run on the inputs' device.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+def weighted(u_BL: Tensor, weight_BL: Tensor) -> Tensor:
+    """Arrival times with P(arrival <= t) = 1 - (1 - t)^w; weight 0 never arrives.
+
+    The k earliest are then a weighted sample without replacement (Efraimidis and Spirakis 2006).
+    """
+    arrival_BL = -torch.expm1(torch.log1p(-u_BL) / weight_BL)
+    return arrival_BL.masked_fill(weight_BL <= 0, torch.inf)
+
+
+def geometric(u: Tensor, p: float, longest: int) -> Tensor:
+    """Lengths 1..longest with P(n) proportional to p (1 - p)^(n - 1), as SpanBERT draws them (arXiv 1907.10529)."""
+    tail = 1 - (1 - p) ** longest
+    return (torch.log1p(-u * tail) / math.log1p(-p)).floor().long().clamp(max=longest - 1) + 1
+
+
+def geometric_survival(p: float, longest: int) -> list[float]:
+    """P(length > k) for k = 0 .. longest - 1 under `geometric`."""
+    last = (1 - p) ** longest
+    return [((1 - p) ** k - last) / (1 - last) for k in range(longest)]
+
+
+class Covered(NamedTuple):
+    """When each place is first covered, and by the span that starts where."""
+
+    earliest_BL: Tensor  # float64, the start arrival of the earliest covering span; infinity where none covers
+    start_BL: Tensor  # int64, the place where that span starts, negative for one that starts before the row
+
+
+def cover(start: Tensor, reach: Tensor, ghost_start: Tensor, ghost_reach: Tensor, maskable_BL: Tensor, longest: int) -> Covered:
+    """The earliest span over each place, when every place may start one.
+
+    Spans stop at unmaskable places; ghost spans that start before such an edge make up for those cut off, so that all
+    places are covered alike. start, reach: [B, L], arrival and length of the span that starts at a place;
+    ghost_start, ghost_reach: [B, L + longest - 1], beginning longest - 1 places before the row.
+    """
+    length = maskable_BL.shape[1]
+    place_L = torch.arange(length, device=maskable_BL.device)
+    edge_BL = torch.where(maskable_BL, -1, place_L).cummax(1).values  # the last unmaskable place so far
+    edge_free_BL = place_L - edge_BL  # spans that started fewer places back than this are real
+    start = torch.nn.functional.pad(start, (longest - 1, 0), value=torch.inf)
+    reach = torch.nn.functional.pad(reach, (longest - 1, 0))
+    earliest_BL = torch.full_like(maskable_BL, torch.inf, dtype=start.dtype)
+    begin_BL = place_L.expand_as(maskable_BL)
+    for back in range(longest):
+        window = slice(longest - 1 - back, longest - 1 - back + length)
+        real_BL = edge_free_BL > back
+        at = torch.where(real_BL, start[:, window], ghost_start[:, window])
+        covers = torch.where(real_BL, reach[:, window], ghost_reach[:, window]) > back
+        sooner = covers & (at < earliest_BL)
+        earliest_BL = torch.where(sooner, at, earliest_BL)
+        begin_BL = torch.where(sooner, place_L - back, begin_BL)
+    return Covered(earliest_BL.masked_fill(~maskable_BL, torch.inf), begin_BL)
+
+
+def evened(earliest_BL: Tensor, survival: list[float]) -> Tensor:
+    """Arrivals of covered places with P(arrival <= t) = t: G(t) = 1 - prod_k (1 - t P(length > k)) of the start arrival."""
+    missed = torch.ones_like(earliest_BL)
+    time_BL = earliest_BL.clamp(max=1)
+    for chance in survival:
+        missed = missed * (1 - time_BL * chance)
+    return torch.where(earliest_BL.isfinite(), 1 - missed, torch.inf)
+
+
+class Ranking(NamedTuple):
+    """The earliest positions of each row in order of arrival."""
+
+    place_BK: Tensor  # int64 positions; those that never arrive come last
+    time_BK: Tensor  # int64 arrival times, equal exactly for the positions of one unit
+    arrives_BK: Tensor  # bool
+
+
+def rank(arrival_BL: Tensor, maskable_BL: Tensor, most: int) -> Ranking:
+    """The `most` earliest maskable positions of each row.
+
+    Ties go to the earlier position, so the pieces of one unit, which arrive together, stay together, and the choice
+    does not depend on K = `most`: K is static, a compiled step sees one shape while the rate moves.
+    """
+    length = arrival_BL.shape[1]
+    low = max(length - 1, 1).bit_length()
+    never = 1 << 62 - low
+    time_BL = (arrival_BL.clamp(max=1) * (never - 1)).long().masked_fill(~maskable_BL | arrival_BL.isinf(), never)
+    order_BL = time_BL << low | torch.arange(length, device=arrival_BL.device)
+    first_BK = order_BL.topk(most, largest=False).values if most < length else order_BL.sort().values
+    time_BK = first_BK >> low
+    return Ranking(first_BK & (1 << low) - 1, time_BK, time_BK < never)

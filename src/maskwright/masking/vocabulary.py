@@ -1,0 +1,44 @@
+"""What masking needs to know of a tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from maskwright.errors import RecipeError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Ids by their use in masking: specials are never masked and never appear as random replacements."""
+
+    size: int
+    mask: int
+    pad: int
+    special: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
+        """Raises RecipeError when the tokenizer has no mask or padding token."""
+        for name in ("mask", "pad"):
+            if getattr(tokenizer, f"{name}_token_id") is None:
+                raise RecipeError(f"The tokenizer has no {name} token; train one here with tokenizer=wordpiece, or add it.")
+        special = tuple(sorted(set(tokenizer.all_special_ids)))
+        return cls(len(tokenizer), tokenizer.mask_token_id, tokenizer.pad_token_id, special)
+
+    @cached_property
+    def is_special_V(self) -> Tensor:
+        """Bool [V]."""
+        return torch.zeros(self.size, dtype=torch.bool).index_fill_(0, torch.tensor(self.special), True)
+
+    @cached_property
+    def ordinary_O(self) -> Tensor:
+        """Int64: the ids that may stand as random replacements."""
+        return (~self.is_special_V).nonzero()[:, 0]

@@ -1,0 +1,89 @@
+"""DeBERTa v2 and v3 (arXiv 2006.03654, 2111.09543): disentangled attention over content and relative positions.
+
+transformers has one architecture for both; v2 adds a convolution beside the first layer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..attention import restarted, visible
+from .base import Family
+
+
+class DebertaV2(Family):
+    model_type = "deberta-v2"
+    config_class = "DebertaV2Config"
+    heads = {"mlm": "DebertaV2ForMaskedLM", "detect": "DebertaV2ForTokenClassification"}
+    body_name = "deberta"
+    attentions = ("eager",)
+    extra_keys = frozenset(
+        {
+            "attention_head_size", "conv_act", "conv_groups", "conv_kernel_size", "embedding_size",
+            "norm_rel_ebd", "position_buckets", "share_att_key",
+        }
+    )  # fmt: skip
+    narrow = True
+
+    def can(self, numbers: dict[str, Any]) -> frozenset[str]:
+        claims = {"embeddings_in"}
+        if numbers.get("legacy", True):
+            claims.add("narrow_embeddings")
+        if not numbers.get("conv_kernel_size"):  # the convolution carries tokens across the edges of documents
+            claims.add("attention_mask")
+        if numbers.get("position_biased_input", True) and not numbers.get("relative_attention", False):
+            claims.add("positions")
+        return frozenset(claims)
+
+    def encode(
+        self,
+        hf: nn.Module,
+        inputs: dict[str, Tensor],
+        length: int,
+        valid_BL: Tensor | None,
+        document_BL: Tensor | None,
+        positions_BL: Tensor | None,
+        allowed_BLL: Tensor | None,
+    ) -> Tensor:
+        first = next(iter(inputs.values()))
+        if document_BL is not None and positions_BL is None:
+            positions_BL = restarted(document_BL)
+        # The model's own forward accepts 2-D masks only, so its two halves are called apart.
+        embedded_BLD = hf.deberta.embeddings(
+            **inputs, position_ids=positions_BL, mask=None if valid_BL is None else valid_BL.long()
+        )
+        if document_BL is None and allowed_BLL is None:
+            seen = first.new_ones(first.shape[:2], dtype=torch.long) if valid_BL is None else valid_BL.long()
+        else:
+            mask = visible(
+                length, first.device, valid_BL=valid_BL, document_BL=document_BL, allowed_BLL=allowed_BLL
+            )
+            assert mask is not None
+            seen = mask[:, 0]
+        return hf.deberta.encoder(embedded_BLD, seen, output_hidden_states=False).last_hidden_state
+
+    def predict(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+        if hf.legacy:
+            return hf.cls(hidden)
+        return hf.lm_predictions(hidden, hf.deberta.embeddings.word_embeddings)
+
+    def position_flops(self, hf: nn.Module, tokens: float, length: int) -> float:
+        config, encoder = hf.config, hf.deberta.encoder
+        flops = 0.0
+        if encoder.conv is not None:
+            conv = encoder.conv.conv
+            flops += 2 * conv.weight.numel() * tokens
+        if encoder.relative_attention:
+            attention = encoder.layer[0].attention.self
+            places, width = 2 * attention.pos_ebd_size, attention.all_head_size
+            terms = len(config.pos_att_type or ())
+            # Each relative place is projected once per pass and meets every token, once per term (c2p, p2c).
+            projections = 2 if attention.share_att_key else terms
+            if not attention.share_att_key:  # these Linear layers see places, not tokens
+                flops -= config.num_hidden_layers * terms * 2 * config.hidden_size * width * tokens
+            per_layer = projections * 2 * places * config.hidden_size * width + terms * 2 * places * width * tokens
+            flops += config.num_hidden_layers * per_layer
+        return flops

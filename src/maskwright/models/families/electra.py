@@ -1,0 +1,26 @@
+"""ELECTRA (arXiv 2003.10555): BERT's layers behind an embedding table that may be narrower than the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from .base import Family
+
+
+class Electra(Family):
+    model_type = "electra"
+    config_class = "ElectraConfig"
+    heads = {"mlm": "ElectraForMaskedLM", "detect": "ElectraForPreTraining"}
+    body_name = "electra"
+    narrow = True
+
+    def can(self, numbers: dict[str, Any]) -> frozenset[str]:
+        return super().can(numbers) | {"narrow_embeddings"}
+
+    def predict(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+        return hf.generator_lm_head(hf.generator_predictions(hidden))
+
+    def detect(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+        return hf.discriminator_predictions(hidden)

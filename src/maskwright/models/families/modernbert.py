@@ -1,0 +1,56 @@
+"""ModernBERT (arXiv 2412.13663): pre-norm, rotary positions, gated feed-forward, local attention between global layers."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ..attention import restarted, visible
+from .base import Family
+
+
+class ModernBert(Family):
+    model_type = "modernbert"
+    config_class = "ModernBertConfig"
+    heads = {"mlm": "ModernBertForMaskedLM", "detect": "ModernBertForTokenClassification"}
+    body_name = "model"
+    word_table = "embeddings.tok_embeddings"
+    position_table = None
+    type_table = None
+    extra_keys = frozenset({"global_attn_every_n_layers", "global_rope_theta", "local_rope_theta"})
+    rotary = True
+
+    def encode(
+        self,
+        hf: nn.Module,
+        inputs: dict[str, Tensor],
+        length: int,
+        valid_BL: Tensor | None,
+        document_BL: Tensor | None,
+        positions_BL: Tensor | None,
+        allowed_BLL: Tensor | None,
+    ) -> Tensor:
+        device = next(iter(inputs.values())).device
+        # One mask per kind of layer: given a single 4-D mask, transformers drops the sliding window.
+        masks = {
+            kind: self.fitting(
+                hf,
+                visible(
+                    length,
+                    device,
+                    valid_BL=valid_BL,
+                    document_BL=document_BL,
+                    allowed_BLL=allowed_BLL,
+                    window=hf.config.sliding_window if kind == "sliding_attention" else None,
+                ),
+            )
+            for kind in set(hf.config.layer_types)
+        }
+        if positions_BL is None and document_BL is not None:
+            positions_BL = restarted(document_BL)
+        return hf.model(**inputs, attention_mask=masks, position_ids=positions_BL).last_hidden_state
+
+    def predict(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+        return hf.decoder(hf.head(hidden))
+
+    def detect(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+        return hf.classifier(hf.drop(hf.head(hidden))).squeeze(-1)

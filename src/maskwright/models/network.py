@@ -1,0 +1,112 @@
+"""The one face that every backbone shows to the objectives: encode, predict, detect.
+
+Shapes: B rows, L positions, D hidden width, E width of the embeddings, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from ..errors import RecipeError
+
+if TYPE_CHECKING:
+    from .families import Family
+    from .recipe import ModelRecipe
+
+
+class Network(nn.Module):
+    """A transformers model (`hf`) behind a small adapter.
+
+    The body and the head are separate calls, so that the vocabulary projection runs on the needed positions only. The
+    logits equal those of `hf` called whole.
+    """
+
+    def __init__(self, hf: nn.Module, recipe: ModelRecipe, family: Family, head: str, length: int) -> None:
+        super().__init__()
+        self.hf: Any = hf
+        self.recipe = recipe
+        self.family = family
+        self.head = head  # "mlm" | "detect" | "causal"
+        self.length = length  # positions of a training row
+        self.can = family.can(hf.config.to_dict())
+
+    @property
+    def config(self) -> Any:
+        """The transformers config."""
+        return self.hf.config
+
+    @property
+    def body(self) -> nn.Module:
+        """The network without its head."""
+        return self.family.body(self.hf)
+
+    @property
+    def word_embeddings(self) -> nn.Embedding:
+        """The table of token embeddings [V, E]."""
+        return self.body.get_submodule(self.family.word_table)  # type: ignore[return-value]
+
+    @property
+    def parameter_count(self) -> int:
+        """Parameters, each counted once however often it is used."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def encode(
+        self,
+        ids_BL: Tensor | None,
+        valid_BL: Tensor | None = None,
+        document_BL: Tensor | None = None,
+        blocks: bool = False,
+        embeddings_BLE: Tensor | None = None,
+        *,
+        padded: bool = True,
+        positions_BL: Tensor | None = None,
+        allowed_BLL: Tensor | None = None,
+    ) -> Tensor:
+        """Hidden states [B, L, D].
+
+        ids_BL: int64 token ids; None when `embeddings_BLE` (float, in place of the word embeddings) are given.
+        valid_BL: bool, False at padding. With `padded=False` the caller promises that every position is valid, and no
+            mask is built: a static promise, so that nothing waits for the device.
+        document_BL: int64 document numbers, 0 at padding; with `blocks=True` documents do not see each other and
+            positions restart in each. Without `blocks` they are not looked at.
+        positions_BL: int64 positions from 0, in place of 0..L-1 (needs "positions").
+        allowed_BLL: bool, query by key: a further restriction on who sees whom (needs "attention_mask"). Every token
+            sees itself.
+        Raises RecipeError for what the network does not declare in `can`.
+        """
+        if (ids_BL is None) == (embeddings_BLE is None):
+            raise ValueError("encode takes either ids or embeddings.")
+        if embeddings_BLE is not None:
+            inputs, length = {"inputs_embeds": embeddings_BLE}, embeddings_BLE.shape[1]
+        else:
+            assert ids_BL is not None
+            inputs, length = {"input_ids": ids_BL}, ids_BL.shape[1]
+        if blocks or allowed_BLL is not None:
+            self.recipe.require("attention_mask", "documents that do not see each other" if blocks else "a custom mask")
+        if blocks and document_BL is None:
+            raise ValueError("encode with blocks=True needs document_BL.")
+        if positions_BL is not None:
+            self.recipe.require("positions", "position ids")
+        return self.family.encode(
+            self.hf,
+            inputs,
+            length,
+            valid_BL if padded else None,
+            document_BL if blocks else None,
+            positions_BL,
+            allowed_BLL,
+        )
+
+    def predict(self, hidden: Tensor) -> Tensor:
+        """Vocabulary logits [..., V] of hidden states [..., D], any leading shape."""
+        if self.head == "detect":
+            raise RecipeError("This network has a detection head and predicts no tokens; build it with head=mlm.")
+        return self.family.predict(self.hf, hidden)
+
+    def detect(self, hidden: Tensor) -> Tensor:
+        """Logits [...] of "this token was replaced" of hidden states [..., D]."""
+        if self.head != "detect":
+            raise RecipeError(f"This network has the head {self.head} and detects nothing; build it with head=detect.")
+        return self.family.detect(self.hf, hidden)

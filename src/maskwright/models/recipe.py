@@ -1,0 +1,245 @@
+"""A model recipe: a family, its config numbers, and where the weights start. conf/model/*.yaml hold them."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ..errors import RecipeError
+from . import checkpoint
+from .families import FAMILIES, Family
+from .network import Network
+
+# Numbers that the tokenizer, the rows or the head decide.
+_DECIDED = {
+    "bos_token_id", "cls_token_id", "eos_token_id", "is_decoder", "num_labels", "pad_token_id", "sep_token_id", "vocab_size",
+}  # fmt: skip
+
+
+class ModelRecipe:
+    """What to build. Nothing is built or downloaded before `build`, except that `init_from` is read for its numbers.
+
+    family: see `maskwright.models.families.FAMILIES`.
+    config: numbers of the family's transformers config; what is absent has the config class's default.
+    init_from: None (random weights), a folder with a saved model, a run folder of maskwright, or a hub name. The
+        checkpoint's own shape then replaces `config`, of which only the dropouts still apply.
+    attention: None (the family's fastest), "sdpa" or "eager".
+    Raises RecipeError when the family, a key or a combination of numbers is impossible.
+    """
+
+    def __init__(
+        self,
+        family: str,
+        config: Mapping[str, Any] | None = None,
+        init_from: str | None = None,
+        attention: str | None = None,
+    ) -> None:
+        if family not in FAMILIES:
+            raise RecipeError(f"model.family is {family}; choose one of {', '.join(FAMILIES)}.")
+        self.family = family
+        self.init_from = str(init_from) if init_from else None
+        self._family = FAMILIES[family]
+        self._given = _plain(config or {})
+        if attention is not None and attention not in self._family.attentions:
+            allowed = " or ".join(self._family.attentions)
+            raise RecipeError(f"model.attention is {attention}; {family} runs with {allowed}.")
+        self.attention = attention or self._family.attentions[0]
+        self._check_keys()
+        self._read: dict[str, Any] | None = None
+        if self.init_from is None:
+            self._check_shape(self._given)
+
+    @property
+    def kind(self) -> str:
+        """ "encoder" or "decoder"."""
+        return self._family.kind
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads that the family can carry: "mlm", "detect", "causal"."""
+        return tuple(self._family.heads)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The numbers in force: those given, or the checkpoint's where `init_from` names one."""
+        if self.init_from is None:
+            return self._given
+        if self._read is None:
+            self._read = checkpoint.numbers(self.init_from, self._family.model_type, self.family)
+            self._read.update({key: value for key, value in self._given.items() if "dropout" in key})
+        return self._read
+
+    @property
+    def can(self) -> frozenset[str]:
+        """What the network honours; a test proves every claim by perturbation.
+
+        positions: other position ids give other hidden states, and only through them.
+        attention_mask: any query-by-key mask holds exactly, so documents in one row can be kept apart.
+        embeddings_in: embeddings may be given in place of ids.
+        narrow_embeddings: the embedding table may be narrower than the network.
+        """
+        return self._family.can(self.config)
+
+    @property
+    def embedding_size(self) -> int:
+        """Width of the embedding table."""
+        return int(self._full("embedding_size") if self._family.narrow else self._full("hidden_size"))
+
+    def require(self, claim: str, wanted: str) -> None:
+        """Raise RecipeError unless the network can `claim`; `wanted` names what asked for it."""
+        if claim not in self.can:
+            others = [name for name, family in FAMILIES.items() if family.kind == self.kind and name != self.family]
+            cure = "choose another model such as model=bert_tiny" if others else "choose another model"
+            if self._family.model_type == "deberta-v2" and claim == "attention_mask":
+                cure = "choose model=deberta_v3_* or set model.config.conv_kernel_size=0"
+            raise RecipeError(f"model.family={self.family} with these settings cannot honour {wanted}; {cure}.")
+
+    def build(self, tokenizer: Any, length: int, head: str = "mlm") -> Network:
+        """A network in train mode with float32 weights.
+
+        tokenizer: gives the vocabulary size and the special ids. length: positions of a row. head: "mlm", "detect" or
+        "causal". All draws come from torch's global generator: seed it before.
+        Raises RecipeError when the head, the length or the checkpoint does not fit.
+        """
+        family = self._family
+        if head not in family.heads:
+            raise RecipeError(
+                f"model.family={self.family} is {_article(self.kind)} without the head {head}; "
+                f"choose {'model=bert_tiny or another encoder' if self.kind == 'decoder' else 'model=llama_tiny'}."
+            )
+        if length < 3:
+            raise RecipeError(f"The rows have {length} positions; a row needs at least 3.")
+        if self.init_from is not None:
+            self._check_shape(self.config)
+            hf = checkpoint.load(self, family, tokenizer, length, head)
+        else:
+            hf = self._fresh(family, tokenizer, length, head)
+        hf.train()  # from_pretrained leaves eval mode on, and Lightning keeps it: no dropout
+        return Network(hf, self, family, head, length)
+
+    def smaller(self, width: float = 1.0, depth: float = 1.0) -> ModelRecipe:
+        """The recipe of a smaller network, such as ELECTRA's generator (arXiv 2003.10555): always from random weights.
+
+        width: factor in 0..1 for hidden width, heads and feed-forward width; the embedding table keeps its width where
+        the family allows it. depth: factor in 0..1 for the number of layers.
+        """
+        for name, factor in (("width", width), ("depth", depth)):
+            if not 0 < factor <= 1:
+                raise RecipeError(f"generator.{name} is {factor}; it is a share of the other network in 0..1.")
+        numbers = dict(self.config)
+        heads = max(1, round(self._full("num_attention_heads") * width))
+        if width != 1:
+            unit = 8 * heads
+            if self._family.narrow:
+                numbers["embedding_size"] = self.embedding_size
+            numbers["hidden_size"] = max(unit, round(self._full("hidden_size") * width / unit) * unit)
+            numbers["num_attention_heads"] = heads
+            numbers["intermediate_size"] = max(8, round(self._full("intermediate_size") * width / 8) * 8)
+            for key in ("head_dim", "attention_head_size", "pooler_hidden_size"):
+                numbers.pop(key, None)
+            if self._full("num_key_value_heads"):
+                shared = self._full("num_attention_heads") // self._full("num_key_value_heads")
+                numbers["num_key_value_heads"] = heads // shared if heads % shared == 0 else heads
+        if depth != 1:
+            numbers["num_hidden_layers"] = max(1, round(self._full("num_hidden_layers") * depth))
+            if numbers.get("layer_types"):
+                numbers["layer_types"] = numbers["layer_types"][: numbers["num_hidden_layers"]]
+        return ModelRecipe(self.family, numbers, attention=self.attention)
+
+    def _fresh(self, family: Family, tokenizer: Any, length: int, head: str) -> Any:
+        import transformers
+
+        numbers = dict(self.config)
+        pad_id = int(tokenizer.pad_token_id)
+        needed = family.table_length(length, pad_id)
+        numbers["max_position_embeddings"] = max(int(self._full("max_position_embeddings")), needed)
+        numbers.update(special_ids(tokenizer), vocab_size=len(tokenizer))
+        if head == "detect":
+            numbers["num_labels"] = 1
+        config = self._config_class()(**numbers)
+        config._attn_implementation = self.attention
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
+        try:
+            return getattr(transformers, family.heads[head])(config)
+        finally:
+            torch.set_default_dtype(before)
+
+    def _config_class(self) -> Any:
+        import transformers
+
+        return getattr(transformers, self._family.config_class)
+
+    def _full(self, key: str) -> Any:
+        """A number in force, or the config class's default."""
+        if self.config.get(key) is not None:
+            return self.config[key]
+        if key == "embedding_size" and self._family.model_type != "electra":
+            return self._full("hidden_size")
+        return getattr(self._config_class(), key, None)
+
+    def _check_keys(self) -> None:
+        if self.init_from is None and not self._given:
+            return
+        known = set(self._config_class().__dataclass_fields__) | self._family.extra_keys
+        for key in self._given:
+            if key in _DECIDED:
+                raise RecipeError(f"model.config.{key} is set by the tokenizer and the objective; remove it.")
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                hint = f"did you mean {near[0]}?" if near else f"see transformers' {self._family.config_class}."
+                raise RecipeError(f"model.config.{key} is no setting of {self.family}; {hint}")
+
+    def _check_shape(self, numbers: dict[str, Any]) -> None:
+        for key, value in numbers.items():
+            if key.endswith(("_size", "_layers", "_heads", "_positions", "_embeddings")) and isinstance(value, int):
+                if value < 1 and key not in {"type_vocab_size", "conv_kernel_size", "max_relative_positions"}:
+                    raise RecipeError(f"model.config.{key} is {value}; it must be at least 1.")
+            if "dropout" in key and isinstance(value, (int, float)) and not 0 <= value < 1:
+                raise RecipeError(f"model.config.{key} is {value}; a dropout lies in 0..1, 1 excluded.")
+        hidden, heads = self._full("hidden_size"), self._full("num_attention_heads")
+        if hidden % heads and not numbers.get("attention_head_size"):
+            raise RecipeError(
+                f"model.config.hidden_size is {hidden}, which {heads} heads cannot share equally; "
+                f"try hidden_size={math.ceil(hidden / heads) * heads}."
+            )
+        if self._family.rotary and (hidden // heads) % 2:
+            raise RecipeError(
+                f"model.config.hidden_size / num_attention_heads is {hidden // heads}; rotary positions need an even number."
+            )
+        shared = self._full("num_key_value_heads")
+        if shared and heads % shared:
+            raise RecipeError(f"model.config.num_key_value_heads is {shared}; it must divide the {heads} heads.")
+        if numbers.get("legacy") is False and self.embedding_size != hidden:
+            raise RecipeError("model.config.legacy is false; narrower embeddings need legacy=true.")
+
+
+def special_ids(tokenizer: Any) -> dict[str, int | None]:
+    """The special ids as transformers configs name them."""
+    if tokenizer.pad_token_id is None:
+        raise RecipeError("The tokenizer has no padding token; add one ([PAD]) or choose tokenizer=wordpiece.")
+    first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
+    return {
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": first,
+        "eos_token_id": last,
+        "cls_token_id": first,
+        "sep_token_id": last,
+    }
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind == "encoder" else f"a {kind}"
+
+
+def _plain(value: Any) -> Any:
+    """Plain dicts and lists out of Hydra's containers."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) or type(value).__name__ == "ListConfig":
+        return [_plain(item) for item in value]
+    return value

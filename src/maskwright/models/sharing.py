@@ -1,0 +1,88 @@
+"""How two networks share their embedding tables: not at all, tied, or gradient-disentangled."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import RecipeError
+from .network import Network
+
+HOW = ("none", "tied", "gdes")
+
+
+class DisentangledEmbedding(nn.Embedding):
+    """A table E = stopgrad(E_base) + delta: gradients reach delta only (DeBERTaV3, arXiv 2111.09543, section 3.3).
+
+    `delta` [V, E] starts at zero, so that both tables begin equal. `weight` is the sum, for reading and export.
+    """
+
+    def __init__(self, base: nn.Embedding) -> None:
+        nn.Module.__init__(self)
+        self.num_embeddings, self.embedding_dim = base.num_embeddings, base.embedding_dim
+        self.padding_idx = base.padding_idx
+        self.delta = nn.Parameter(torch.zeros_like(base.weight))
+        self._base = (base,)  # in a tuple: the table belongs to the other network, not to this module
+
+    @property
+    def weight(self) -> Tensor:  # type: ignore[override]
+        return self._base[0].weight.detach() + self.delta
+
+    def forward(self, input: Tensor) -> Tensor:
+        base = F.embedding(input, self._base[0].weight.detach())
+        return base + F.embedding(input, self.delta, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_embeddings}, {self.embedding_dim}, disentangled"
+
+
+def share(generator: Network, detector: Network, how: str) -> None:
+    """Let the detector use the generator's embedding tables.
+
+    how: "none"; "tied", one Parameter for each table that both have (words, absolute positions, segment types; ELECTRA,
+    arXiv 2003.10555); "gdes", the detector's word and absolute position tables become `DisentangledEmbedding`s.
+    Where only the detector starts from a checkpoint, its tables are the shared start. Call it before optimizers are made.
+    Raises RecipeError when the tables differ in shape.
+    """
+    if how not in HOW:
+        raise RecipeError(f"sharing is {how}; choose one of {', '.join(HOW)}.")
+    if how == "none":
+        return
+    pairs = [("word", generator.family.word_table, detector.family.word_table)]
+    pairs.append(("position", generator.family.position_table or "", detector.family.position_table or ""))
+    if how == "tied":
+        pairs.append(("type", generator.family.type_table or "", detector.family.type_table or ""))
+    for name, source, target in pairs:
+        ours, theirs = _table(generator, source), _table(detector, target)
+        if ours is None or theirs is None:
+            continue
+        if ours.weight.shape != theirs.weight.shape:
+            raise RecipeError(
+                f"sharing={how} needs equal {name} tables, and they are {_by(ours)} and {_by(theirs)}; "
+                "set generator.width=1, choose a model with narrow embeddings such as electra_small, or sharing=none."
+            )
+        if detector.recipe.init_from and not generator.recipe.init_from:
+            with torch.no_grad():
+                ours.weight.copy_(theirs.weight)
+        if how == "tied":
+            theirs.weight = ours.weight
+        else:
+            parent, _, leaf = target.rpartition(".")
+            setattr(detector.body.get_submodule(parent), leaf, DisentangledEmbedding(ours))
+
+
+def disentangled(network: nn.Module) -> dict[str, DisentangledEmbedding]:
+    """The gradient-disentangled tables of a network, by module name."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, DisentangledEmbedding)}
+
+
+def _table(network: Network, path: str) -> nn.Embedding | None:
+    if not path:
+        return None
+    parent, _, leaf = path.rpartition(".")
+    return getattr(network.body.get_submodule(parent), leaf, None)
+
+
+def _by(table: nn.Embedding) -> str:
+    return " x ".join(str(size) for size in table.weight.shape)

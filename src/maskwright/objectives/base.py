@@ -1,0 +1,108 @@
+"""What an objective is: networks, what they need, and named loss terms.
+
+An objective never normalises, logs, schedules or optimises. It says for every term *where* it counts (before any forward
+pass, so that denominators are known over all micro-batches and ranks) and what the loss is at each of those places.
+
+Shapes: B rows, L positions, K masked positions, D hidden width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor, nn
+
+from maskwright.data.batch import Batch
+from maskwright.errors import RecipeError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from maskwright.models import ModelRecipe, Network
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an objective asks of the rest of the recipe; a mismatch is refused before any work."""
+
+    network: str  # "encoder" or "decoder"
+    views: tuple[str, ...] = ("main",)
+    can: frozenset[str] = frozenset()  # capabilities that the model must declare
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """Facts of the packed rows that networks are built for; static, so that no step asks the device."""
+
+    length: int
+    padded: bool  # some rows have padding
+    blocks: bool  # several documents share a row and must not see each other
+
+
+class Objective(nn.Module, ABC):
+    """A pre-training objective over one or more networks.
+
+    weights: factor of each term in the loss. A term of weight 0 is measured and logged, not trained.
+    """
+
+    needs: ClassVar[Needs]
+    example: ClassVar[str]  # a model that satisfies it, named when another is refused
+    weights: Mapping[str, float]
+    layout: RowLayout
+
+    @classmethod
+    def check(cls, name: str, model_name: str, model: ModelRecipe) -> None:
+        """Raises RecipeError where `model` cannot serve this objective."""
+        if model.kind != cls.needs.network:
+            raise RecipeError(
+                f"objective={name} needs {_article(cls.needs.network)}; model={model_name} is {_article(model.kind)}; "
+                f"try model={cls.example}."
+            )
+        lacking = sorted(cls.needs.can - model.can)
+        if lacking:
+            raise RecipeError(
+                f"objective={name} needs a model that can take {', '.join(lacking)}; model={model_name} cannot; try model={cls.example}."
+            )
+
+    @abstractmethod
+    def build(self, model: ModelRecipe, tokenizer: PreTrainedTokenizerBase, layout: RowLayout, positions: int) -> None:
+        """Make the networks for rows of up to `positions` tokens, drawing initial weights from torch's global generator."""
+
+    def encode(self, network: Network, ids_BL: Tensor, document_BL: Tensor, embeddings_BLE: Tensor | None = None) -> Tensor:
+        """Hidden vectors [B, L, D] of rows laid out as this run packs them."""
+        layout = self.layout
+        return network.encode(
+            ids_BL, document_BL > 0, document_BL, blocks=layout.blocks, padded=layout.padded, embeddings_BLE=embeddings_BLE
+        )
+
+    def compile_networks(self) -> None:
+        """Compile every network's body in place (torch.compile), with the static shapes that views have."""
+        for module in self.children():
+            module.body.compile()  # type: ignore[union-attr,operator]
+
+    @abstractmethod
+    def where(self, batch: Batch) -> dict[str, Tensor]:
+        """For each term the places where it counts (bool, or weights >= 0). A term's value is its mean over them."""
+
+    @abstractmethod
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        """For each term the loss at every place of `where`, in the same shape; finite at places that do not count."""
+
+    @abstractmethod
+    def ruled(self) -> dict[str, Network | str]:
+        """By metric prefix, the network that the ruler measures, or the reason why there is no such number."""
+
+    @abstractmethod
+    def exports(self) -> dict[str, Network]:
+        """By folder below export/, the networks to save."""
+
+    @abstractmethod
+    def flops(self, rows: int, predicted: int) -> float:
+        """Model FLOPs of one training step on `rows` rows with `predicted` masked places per row."""
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

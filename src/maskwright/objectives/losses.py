@@ -1,0 +1,36 @@
+"""The pieces that objectives share: picking places, token losses, and where labels are shifted (only here).
+
+Shapes: B rows, L positions, K places, D hidden width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def pick(hidden_BLD: Tensor, place_BK: Tensor) -> Tensor:
+    """The hidden vectors [B, K, D] at `place_BK`, so that a vocabulary projection runs on those places only."""
+    rows, length, width = hidden_BLD.shape
+    first_B1 = torch.arange(0, rows * length, length, device=place_BK.device)[:, None]
+    return hidden_BLD.reshape(-1, width).index_select(0, (place_BK + first_B1).flatten()).view(*place_BK.shape, width)
+
+
+def token_loss(logits_BKV: Tensor, target_BK: Tensor) -> Tensor:
+    """Cross-entropy in nats at each place, float32 [B, K]."""
+    return functional.cross_entropy(logits_BKV.float().flatten(0, 1), target_BK.flatten(), reduction="none").view_as(target_BK)
+
+
+def hits(logits_BKV: Tensor, target_BK: Tensor) -> Tensor:
+    """1.0 where the most likely token is the target, float32 [B, K]."""
+    return (logits_BKV.argmax(-1) == target_BK).float()
+
+
+def next_tokens(ids_BL: Tensor, document_BL: Tensor) -> tuple[Tensor, Tensor]:
+    """Targets [B, L - 1] of left-to-right prediction from positions 0 .. L - 2, and bool: which count.
+
+    A token counts when it stands in the same document of the row as the one before it; padding is document 0.
+    """
+    counts_BL = (document_BL[:, 1:] == document_BL[:, :-1]) & (document_BL[:, 1:] > 0)
+    return ids_BL[:, 1:], counts_BL

@@ -1,0 +1,144 @@
+"""The screen: the recipe in one line, the summary at the end, what to try next. Readable in 80 columns and in a log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+# name in metrics.json -> how a reader calls it, what it counts
+_FIGURES = {
+    "ruler/accuracy": ("ruler accuracy", "masked tokens of held-out text guessed right"),
+    "ruler/loss": ("ruler loss", "nats per masked token"),
+    "ruler/bits_per_byte": ("ruler bits/byte", "of the text under the masks"),
+    "speed/tokens_per_second": ("speed", "tokens/s, padding not counted"),
+    "speed/mfu": ("model-FLOPs use", "of the stated peak"),
+    "speed/masking_share": ("masking", "of the training time"),
+    "speed/data_wait": ("waiting for data", "of the training time"),
+    "flops": ("compute", "model FLOPs"),
+    "seconds": ("training time", ""),
+}
+_SHARES = {"speed/mfu", "speed/masking_share", "speed/data_wait"}
+
+
+def compact(count: float) -> str:
+    """A count in three digits: 950, 4.2M, 850k, 1.5B."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if count >= 0.9995 * size:
+            short = count / size
+            return f"{short:.1f}{letter}" if short < 99.95 else f"{short:.0f}{letter}"
+    return f"{count:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """A time as one says it: 40 s, 4 min, 1 h 20 min, 3 days 2 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} days {hours} h" if hours else f"{days} days"
+
+
+def percent(share: float) -> str:
+    """A share as 30% or 12.5%."""
+    return f"{100 * share:.3g}%"
+
+
+def rate_words(start: float, end: float | None = None) -> str:
+    """A masking rate: 30%, or 30% -> 15% when it moves."""
+    return percent(start) if end is None or end == start else f"{percent(start)} -> {percent(end)}"
+
+
+def recipe_line(
+    model: str,
+    parameters: int,
+    objective: str,
+    masking: str,
+    rate: str,
+    data: str,
+    tokens: int,
+    hardware: str,
+    steps: int,
+    seconds: float | None = None,
+) -> str:
+    """The recipe in one sentence.
+
+    >>> recipe_line("bert_tiny", 4_200_000, "mlm", "span", "30% -> 15%", "sotu", 2_700_000, "cpu bf16", 1500, 240)
+    'bert_tiny 4.2M - mlm - span 30% -> 15% - sotu 2.7M tokens - cpu bf16 - 1,500 steps, about 4 min'
+    """
+    masked = f"{masking} {rate}".strip()
+    parts = [f"{model} {compact(parameters)}", objective, masked, f"{data} {compact(tokens)} tokens", hardware]
+    about = f", about {duration(seconds)}" if seconds is not None else ""
+    return " - ".join([part for part in parts if part] + [f"{steps:,} steps{about}"])
+
+
+def run_name(model: str, objective: str, masking: str, rate: str, data: str, seed: int) -> str:
+    """The name a run has in W&B: readable, from the recipe."""
+    return " ".join(part for part in (model, objective, masking, rate, data, f"seed {seed}") if part)
+
+
+def summary(metrics: Mapping[str, Any], folder: str | Path, where: Sequence[str] = (), console: Console | None = None) -> None:
+    """Print the final figures of metrics.json, and where everything lies."""
+    console = console or Console(soft_wrap=False)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right", style="bold")
+    table.add_column(style="dim")
+    shown = dict(_FIGURES)
+    for name in metrics:  # other networks' or views' numbers, such as generator/ruler/loss
+        if name not in shown and not name.endswith("/reason") and "ruler/" in name:
+            shown[name] = (name, "")
+    for name, (title, meaning) in shown.items():
+        if name not in metrics:
+            continue
+        value = metrics[name]
+        if value is None:
+            table.add_row(title, "-", escape(str(metrics.get(f"{name}/reason", ""))))
+        elif name == "seconds":
+            done = f"{metrics.get('steps', 0):,} steps, {compact(metrics.get('tokens', 0))} tokens"
+            table.add_row(title, duration(value), done)
+        else:
+            table.add_row(title, _figure(name, value), meaning)
+    console.print()
+    console.print(table)
+    console.print(f"\nrun folder  {escape(str(folder))}", soft_wrap=True, highlight=False)
+    for line in where:
+        console.print(escape(line), soft_wrap=True, highlight=False)
+
+
+def next_commands(folder: str | Path, fill_mask: str | None = None, others: Sequence[tuple[str, str]] = ()) -> list[tuple[str, str]]:
+    """What to try next: (what it does, command). `fill_mask` is a sentence with a mask when the export fills masks."""
+    commands = []
+    if fill_mask is not None:
+        ask = f"from transformers import pipeline; print(pipeline('fill-mask', '{folder}/export')('{fill_mask}')[0])"
+        commands.append(("ask the model", f'python -c "{ask}"'))
+    return commands + list(others)
+
+
+def show_next(commands: Sequence[tuple[str, str]], console: Console | None = None) -> None:
+    """Print commands so that each can be copied whole: never wrapped or cut."""
+    console = console or Console()
+    if commands:
+        console.print("\nnext", style="bold")
+    for what, command in commands:
+        console.print(f"  [dim]# {escape(what)}[/dim]")
+        console.print(f"  {escape(command)}", soft_wrap=True, highlight=False)
+
+
+def _figure(name: str, value: Any) -> str:
+    if name in _SHARES:
+        return f"{100 * value:.1f}%"
+    if name == "flops":
+        return f"{value:.2e}"
+    if name == "speed/tokens_per_second":
+        return compact(value)
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"

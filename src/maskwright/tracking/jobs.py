@@ -1,0 +1,235 @@
+"""A job's own mark: status.json in its folder says running, finished, failed or preempted, and how to run it again."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from maskwright.errors import RecipeError
+from maskwright.tracking.secrets import without_secrets
+
+STATUS = "status.json"
+_RANK_VARIABLES = (
+    "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE",
+    "ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED", "PL_WORKERS_SEED",
+)  # fmt: skip
+
+
+class JobFailed(RuntimeError):
+    """A job's own processes ended with an error; the message is the job's."""
+
+
+class Job:
+    """The mark of one job while it runs."""
+
+    def __init__(self, folder: Path, silent: bool) -> None:
+        self.folder, self._silent, self.state = folder, silent, "running"
+        self._kept: dict[str, Any] = {}
+
+    def preempted(self) -> None:
+        """Say that training was asked to stop before its end and has been saved."""
+        self.state = "preempted"
+
+    def _write(self, state: str, **more: Any) -> None:
+        self.state = state
+        self._kept |= {"state": state, **more}
+        if not self._silent:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            beside = self.folder / (STATUS + ".new")
+            beside.write_text(json.dumps(without_secrets(self._kept), indent=2) + "\n", encoding="utf-8")
+            os.replace(beside, self.folder / STATUS)
+
+
+@contextmanager
+def tracked_job(folder: str | Path) -> Iterator[Job]:
+    """Keep status.json in `folder` while the body runs; in a multirun, keep the other jobs going when it fails.
+
+    A single run's exception goes on to the caller. A job of a multirun ends quietly with its error in status.json and
+    its traceback in error.log, and the sweep's report (`maskwright.tracking.sweep`) names it and exits with status 1.
+    A preempted job and Ctrl-C stop the whole multirun. Ranks other than 0 write nothing.
+    """
+    folder = Path(folder)
+    multirun = in_multirun()
+    job = Job(folder, silent=_rank() != 0)
+    overrides, number = _task()
+    if _rank() == 0:
+        (folder / "error.log").unlink(missing_ok=True)
+    job._write("running", job=number, overrides=overrides, started=time.time(), command=rerun_command(folder, overrides))
+    try:
+        yield job
+    except BaseException as error:
+        if isinstance(error, SystemExit) and error.code in (0, None):
+            job._write("finished" if job.state == "running" else job.state, ended=time.time(), error=None)
+            raise
+        job._write("failed", ended=time.time(), error=sentence(error))
+        if not job._silent and not (folder / "error.log").exists():  # the job's own processes may have written theirs
+            trace = "".join(traceback.format_exception(error))
+            (folder / "error.log").write_text(without_secrets(trace), encoding="utf-8")
+        if not multirun or isinstance(error, KeyboardInterrupt):
+            raise
+        print(f"job {number} failed: {sentence(error)} (see {folder / 'error.log'})", file=sys.stderr, flush=True)
+        error.__traceback__ = None
+    else:
+        if "preempted" in (job.state, read_status(folder).get("state")):
+            job._write("preempted", ended=time.time(), error=None, command=f"python train.py resume={_quoted(folder)}")
+            if multirun:
+                raise SystemExit(1)  # whoever asked this job to stop wants the machine back
+        else:
+            job._write("finished", ended=time.time(), error=None)
+    finally:
+        if multirun:
+            _let_go()
+
+
+def in_multirun() -> bool:
+    """Whether Hydra is running this task as one job of a multirun."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def multirun_name() -> str | None:
+    """The multirun's name for grouping its runs: its folder's last two parts; None for a single run."""
+    if not in_multirun():
+        return None
+    from hydra.core.hydra_config import HydraConfig
+
+    return "/".join(Path(HydraConfig.get().sweep.dir).parts[-2:])
+
+
+def rerun_command(folder: Path, overrides: list[str]) -> str:
+    """The command that runs one job again, alone, into the same folder."""
+    words = ["python", "train.py", *overrides]
+    if any(word.lstrip("+").startswith("sweeps=") for word in overrides):
+        words.append("hydra.mode=RUN")  # the study would start the whole multirun again
+    return " ".join(shlex.quote(word) for word in [*words, f"hydra.run.dir={_hydra_text(str(folder))}"])
+
+
+def run_on_devices(folder: str | Path, processes: int, script: str | Path) -> None:
+    """Run this job of a multirun as `processes` processes of its own (torchrun), into the same folder.
+
+    In a multirun Lightning's own launcher would start every process on the whole sweep again. The children run the
+    same overrides as a single run.
+
+    Raises:
+        JobFailed: they ended with an error.
+    """
+    if processes < 2:
+        raise ValueError(f"processes is {processes}; one process needs no launcher.")
+    folder = Path(folder).absolute()
+    overrides, _ = _task()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", str(script)]
+    command += [*overrides, f"hydra.run.dir={_hydra_text(str(folder))}", "hydra.output_subdir=null", "hydra.mode=RUN"]
+    environment = {k: v for k, v in os.environ.items() if k not in _RANK_VARIABLES and not k.startswith("TORCHELASTIC_")}
+    # torchrun would give each process a single thread
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    child = subprocess.Popen(command, env=environment)
+    with _forwarding(child):
+        code = child.wait()
+    state = read_status(folder)
+    if code != 0:
+        said = state.get("error")
+        raise JobFailed(str(said) if said else f"the job's processes ended with status {code}.")
+
+
+def runs_elsewhere(processes: int) -> bool:
+    """Whether this task must hand itself to `run_on_devices`: a job of a multirun that wants several processes."""
+    return processes > 1 and in_multirun()
+
+
+def read_status(folder: str | Path) -> dict[str, Any]:
+    """What status.json says; empty when there is none."""
+    try:
+        kept = json.loads((Path(folder) / STATUS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def sentence(error: BaseException) -> str:
+    """An error in one line: a RecipeError speaks for itself, another gets its type before it."""
+    cause = error.__context__ if isinstance(error, SystemExit) and error.__context__ is not None else error
+    lines = str(cause).strip().splitlines()
+    text = lines[0] if lines else ""
+    named = text if isinstance(cause, RecipeError | JobFailed) else f"{type(cause).__name__}: {text}".rstrip(": ")
+    return str(without_secrets(named))
+
+
+@contextmanager
+def _forwarding(child: subprocess.Popen[Any]) -> Iterator[None]:
+    """Hand signals for this process on to the child, and never leave it behind."""
+    before: dict[int, Any] = {}
+
+    def hand_on(number: int, frame: Any) -> None:
+        child.send_signal(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGUSR1"):
+            if hasattr(signal, name):
+                before[getattr(signal, name)] = signal.signal(getattr(signal, name), hand_on)
+    try:
+        yield
+    except BaseException:
+        child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=60)
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _task() -> tuple[list[str], int | None]:
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    if not HydraConfig.initialized():
+        return [], None
+    config = HydraConfig.get()
+    number = OmegaConf.select(config, "job.num") if in_multirun() else None
+    return [str(word) for word in config.overrides.task], number
+
+
+def _rank() -> int:
+    for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
+        if os.environ.get(name, "").isdigit() and (name != "SLURM_PROCID" or "SLURM_NTASKS" in os.environ):
+            return int(os.environ[name])
+    return 0
+
+
+def _hydra_text(text: str) -> str:
+    """A text as a value of Hydra's override grammar."""
+    if all(c.isalnum() or c in "/-_.:" for c in text):
+        return text
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(_hydra_text(str(path)))
+
+
+def _let_go() -> None:
+    """Free what a job held, before the next one in the same process."""
+    gc.collect()
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def is_failure(status: Mapping[str, Any]) -> bool:
+    """Whether a job that is over has not done its work ("running" then means that it was killed)."""
+    return status.get("state") != "finished"

@@ -1,0 +1,121 @@
+"""The end of a multirun: a table of all jobs, what failed and how to run it again, and exit status 1 if any did."""
+
+from __future__ import annotations
+
+import atexit
+import csv
+import io
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+
+from maskwright.tracking.jobs import STATUS, is_failure, read_status
+
+FIGURES = ("ruler/accuracy", "ruler/loss", "speed/tokens_per_second")
+
+
+class SweepReport(Callback):
+    """Hydra callback (`hydra.callbacks.sweep_report`) that gathers the jobs' status.json and metrics.json.
+
+    Writes results.csv into the sweep's folder and prints the table. Jobs that an earlier multirun left in the same
+    folder do not count.
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._began = 0.0
+        self._process = 0
+
+    def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
+        self._folder, self._began, self._process = Path(config.hydra.sweep.dir).absolute(), time.time(), os.getpid()
+        atexit.register(self._report)  # a sweeper that gives up, or Ctrl-C, never gets to on_multirun_end
+
+    def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
+        atexit.unregister(self._report)
+        if self._report():
+            raise SystemExit(1)
+
+    def _report(self) -> int:
+        """Print and write the table; returns how many jobs failed."""
+        if self._folder is None or os.getpid() != self._process:
+            return 0
+        jobs = gather(self._folder, self._began)
+        self._folder = None if not jobs else self._folder
+        if not jobs or self._folder is None:
+            return 0
+        _write(self._folder / "results.csv", jobs)
+        show(self._folder, jobs)
+        return sum(map(is_failure, jobs))
+
+
+def gather(folder: Path, since: float = 0.0) -> list[dict[str, Any]]:
+    """status.json of each job under `folder` that began after `since`, with its final figures and `folder`."""
+    jobs = []
+    for path in sorted(folder.rglob(STATUS)):
+        status = read_status(path.parent)
+        if status.get("started", 0.0) < since:
+            continue
+        try:
+            metrics = json.loads((path.parent / "metrics.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            metrics = {}
+        figures = {name: metrics.get(name) for name in FIGURES} if not is_failure(status) else {}
+        jobs.append(status | {"folder": str(path.parent)} | figures)
+    return sorted(jobs, key=lambda job: (job.get("job") is None, job.get("job"), job["folder"]))
+
+
+def show(folder: Path, jobs: list[dict[str, Any]]) -> None:
+    """Print all jobs in a table, then each failure with the command that runs it again."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("job", "recipe", "state"):
+        table.add_column(title, no_wrap=title != "recipe")
+    for title in ("accuracy", "loss"):
+        table.add_column(title, justify="right", no_wrap=True)
+    shared = _shared(jobs)
+    for job in jobs:
+        words = [word for word in job.get("overrides", []) if word not in shared]
+        figures = [f"{job[name]:.4f}" if job.get(name) is not None else "-" for name in FIGURES[:2]]
+        state = _state(job)
+        shown = f"[red]{state}[/red]" if is_failure(job) else state
+        table.add_row(str(job.get("job", "")), escape(" ".join(words)), shown, *figures)
+    console.print()
+    if shared:
+        console.print(f"every job: {escape(' '.join(shared))}", soft_wrap=True, highlight=False)
+    console.print(table)
+    failed = [job for job in jobs if is_failure(job)]
+    console.print(f"\n{len(jobs) - len(failed)} of {len(jobs)} jobs finished; table in {escape(str(folder / 'results.csv'))}",
+                  soft_wrap=True, highlight=False)  # fmt: skip
+    for job in failed:
+        said = job.get("error") or {"running": "it was killed."}.get(job.get("state", ""), "it was asked to stop and was saved.")
+        console.print(f"\n[red]job {job.get('job')}[/red] {escape(said)}", soft_wrap=True, highlight=False)
+        console.print(f"  again, alone: {escape(job.get('command', ''))}", soft_wrap=True, highlight=False)
+
+
+def _state(job: dict[str, Any]) -> str:
+    return "killed" if job.get("state") == "running" else str(job.get("state"))
+
+
+def _shared(jobs: list[dict[str, Any]]) -> list[str]:
+    first, *others = (job.get("overrides", []) for job in jobs)
+    return [word for word in first if others and all(word in other for other in others)]
+
+
+def _write(path: Path, jobs: list[dict[str, Any]]) -> None:
+    out = io.StringIO()
+    names = ["job", "state", "overrides", *FIGURES, "error", "command", "folder"]
+    writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for job in jobs:
+        writer.writerow(job | {"overrides": " ".join(job.get("overrides", [])), "state": _state(job)})
+    beside = path.with_suffix(".new")
+    beside.write_text(out.getvalue(), encoding="utf-8")
+    os.replace(beside, path)

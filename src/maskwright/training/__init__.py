@@ -1,0 +1,1 @@
+"""Training: optimizers, schedules, hardware, checkpoints, and the shell that runs an objective."""

@@ -1,0 +1,164 @@
+"""Checkpoints that are whole or absent: written beside their place, synced, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from maskwright.errors import RecipeError
+
+_NAME = re.compile(r"step-(\d+)\.ckpt")
+
+
+def name(step: int) -> str:
+    """File name of the checkpoint taken after `step` optimizer steps."""
+    return f"step-{step:08d}.ckpt"
+
+
+def listed(folder: str | Path) -> list[Path]:
+    """The step checkpoints of a folder, the newest first, whole or not. A missing folder has none."""
+    matches = [(path, _NAME.fullmatch(path.name)) for path in Path(folder).glob("step-*.ckpt")]
+    return [path for _, path in sorted(((int(match[1]), path) for path, match in matches if match), reverse=True)]
+
+
+def whole(path: str | Path) -> bool:
+    """Whether every byte of a checkpoint is as it was written, by the checksums in its archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
+
+
+def newest(folder: str | Path) -> Path | None:
+    """The newest whole checkpoint of a folder; None where there is none."""
+    return next((path for path in listed(folder) if whole(path)), None)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint so that a reader, or a machine that loses power, finds the whole file or the one before."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Raises RecipeError when the disk is full or refuses; nothing that was saved before is touched."""
+        target = Path(path)
+        beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(beside, "wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, target)
+            _sync_folder(target.parent)
+        except (OSError, RuntimeError) as error:
+            beside.unlink(missing_ok=True)
+            raise _not_written(target, error) from error
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
+        """The saved dictionary; only tensors and plain values are read, whatever `weights_only` says.
+
+        Raises RecipeError naming the newest older checkpoint that is whole when this one is missing or damaged.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise RecipeError(f"There is no checkpoint {path}; {_instead(path)}.")
+        if not whole(path):
+            raise RecipeError(f"The checkpoint {path} is damaged; {_instead(path)}.")
+        try:
+            return torch.load(path, map_location=map_location, weights_only=True)
+        except Exception as error:  # an archive of something else: torch raises many kinds
+            raise RecipeError(
+                f"The file {path} is not a checkpoint that can be loaded safely; {_instead(path)}."
+            ) from error
+
+
+class StepCheckpoint(Checkpoint):
+    """Saves after every `every` optimizer steps, and after the last one; keeps the newest `keep` files (0: all).
+
+    It saves at the end of a training batch, where weights, counters and the other callbacks' state agree; where a
+    validation follows the batch it saves after that, since Lightning does not run it again on resume. The last batch
+    is the one that reaches trainer.max_steps. Raises RecipeError for impossible settings.
+    """
+
+    def __init__(self, folder: str | Path, every: int, keep: int = 2) -> None:
+        if every < 1:
+            raise RecipeError(f"checkpoint.every is {every}; it is a number of steps of at least 1.")
+        if keep < 0:
+            raise RecipeError(f"checkpoint.keep is {keep}; it is a number of files, 0 to keep all.")
+        self.folder, self.every, self.keep = Path(folder), every, keep
+        self._after_validation = False
+        self._saved_step = -1
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
+            self._after_validation = validation_follows(trainer)
+            if not self._after_validation:
+                self.save(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._after_validation:
+            self._after_validation = False
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> Path:
+        """Writes the checkpoint of the trainer's step, once, and removes those not kept; all ranks must call it."""
+        path = self.folder / name(trainer.global_step)
+        if trainer.global_step == self._saved_step:
+            return path
+        trainer.save_checkpoint(path, weights_only=False)
+        if self.keep and trainer.is_global_zero:
+            for old in listed(self.folder)[self.keep :]:
+                old.unlink(missing_ok=True)
+        self._saved_step = trainer.global_step
+        return path
+
+
+def validation_follows(trainer: Trainer) -> bool:
+    """Whether the trainer validates right after the batch that ends now."""
+    fetcher = trainer.fit_loop._data_fetcher
+    return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the rename last through a loss of power, where folders can be opened (not on Windows)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _not_written(path: Path, error: Exception) -> RecipeError:
+    number = getattr(error, "errno", None) or getattr(error.__context__, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        reason = "the disk is full; free some space"
+    else:
+        reason = f"{getattr(error, 'strerror', None) or error}; check the folder"
+    return RecipeError(f"The checkpoint {path} could not be written: {reason} and resume, older checkpoints are whole.")
+
+
+def _instead(path: Path) -> str:
+    """What to use instead of a checkpoint that cannot be read."""
+    match = _NAME.fullmatch(path.name)
+    older = [other for other in listed(path.parent) if other.name < path.name] if match else []
+    whole_one = next((other for other in older if whole(other)), None)
+    if whole_one is not None:
+        return f"use the older {whole_one.name} beside it"
+    return "no older one is whole, so start the run again"

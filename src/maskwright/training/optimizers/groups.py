@@ -1,0 +1,74 @@
+"""Sorts a network's parameters into the groups that optimizers treat differently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import nn
+
+from maskwright.errors import RecipeError
+
+
+@dataclass
+class Groups:
+    """Every trainable parameter once, in the order of the network.
+
+    hidden: the 2-D weights of Linear layers inside the transformer's stack of layers (attention and feed-forward).
+    no_decay: biases and norms, and embedding tables unless they are asked to decay.
+    rest: all others, among them heads and vocabulary projections.
+    """
+
+    hidden: list[nn.Parameter]
+    rest: list[nn.Parameter]
+    no_decay: list[nn.Parameter]
+
+
+def group(*networks: nn.Module, decay_embeddings: bool = False) -> Groups:
+    """Sorts the parameters of one or several networks; shared parameters count once.
+
+    A projection tied to an embedding table is that table. Raises RecipeError when nothing is trainable.
+    """
+    hidden = {id(weight) for network in networks for weight in _hidden_weights(network)}
+    tables = {
+        id(module.weight) for network in networks for module in network.modules() if isinstance(module, nn.Embedding)
+    }
+    hidden -= tables
+    sorted_, seen = Groups([], [], []), set()
+    for network in networks:
+        for parameter in network.parameters():
+            if not parameter.requires_grad or id(parameter) in seen:
+                continue
+            seen.add(id(parameter))
+            if id(parameter) in hidden:
+                sorted_.hidden.append(parameter)
+            elif parameter.ndim < 2 or (id(parameter) in tables and not decay_embeddings):
+                sorted_.no_decay.append(parameter)
+            else:
+                sorted_.rest.append(parameter)
+    if not seen:
+        raise RecipeError("No weight of the network is trainable; unfreeze at least one.")
+    return sorted_
+
+
+def _hidden_weights(network: nn.Module) -> Iterator[nn.Parameter]:
+    for body in _bodies(network):
+        for stack in body.modules():
+            if isinstance(stack, nn.ModuleList):
+                yield from (module.weight for module in stack.modules() if isinstance(module, nn.Linear))
+
+
+def _bodies(network: nn.Module) -> list[nn.Module]:
+    """The networks' bodies without heads: `base_model` where a part comes from transformers, else the whole network."""
+    bodies = [module.base_model for module in network.modules() if hasattr(module, "base_model_prefix")]
+    return bodies or [network]
+
+
+def named(groups: Groups, weight_decay: float) -> list[dict[str, object]]:
+    """Param groups for an optimizer that updates everything by one rule; empty groups are left out."""
+    listed = [
+        {"params": groups.hidden, "name": "hidden", "weight_decay": weight_decay},
+        {"params": groups.rest, "name": "rest", "weight_decay": weight_decay},
+        {"params": groups.no_decay, "name": "no_decay", "weight_decay": 0.0},
+    ]
+    return [entry for entry in listed if entry["params"]]

@@ -1,0 +1,79 @@
+"""Stops a run politely: on SIGTERM or SIGUSR1 the running step is finished, saved, and training ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from maskwright.training.checkpoints import StepCheckpoint, validation_follows
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
+
+
+class Preemption(Checkpoint):
+    """Turns a signal to any rank into a checkpoint of the running step and an end of `Trainer.fit`, without an error.
+
+    `stopped` then tells that training is not finished; the entry point says how to resume and exits with status 0,
+    since what was asked for was done. A validation that follows the step is run first, because Lightning would leave
+    it out on resume. Repeated signals change nothing: launchers often send the same one twice.
+    It counts as a checkpoint callback so that Lightning calls it after all others.
+    """
+
+    def __init__(self, checkpoint: StepCheckpoint) -> None:
+        self.stopped = False
+        self._checkpoint = checkpoint
+        self._asked = False
+        self._after_validation = False
+        self._before: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Lightning has set its own handlers by now; its answer to SIGTERM is an exception.
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        asked = self._asked
+        if trainer.world_size > 1:
+            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
+        if not asked or trainer.global_step == trainer.max_steps:
+            return
+        self._after_validation = validation_follows(trainer)
+        if not self._after_validation:
+            self._stop(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._after_validation:
+            self._stop(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+
+    def _stop(self, trainer: Trainer) -> None:
+        self._checkpoint.save(trainer)
+        self.stopped = True
+        trainer.should_stop = True
+        trainer.limit_val_batches = 0  # else Lightning validates once more before it stops
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+
+def ignore_in_worker(worker: int) -> None:
+    """`worker_init_fn` of data loaders: a signal to the whole process group must not kill what the last step needs."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

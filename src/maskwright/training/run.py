@@ -1,0 +1,305 @@
+"""One run from recipe to export: the order of things, and nothing else."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+import maskwright
+from maskwright.data.batch import Batch
+from maskwright.data.module import DataModule, refuse_other_data, usable
+from maskwright.data.order import Slice, SliceDataset, permutation
+from maskwright.data.prepare import Prepared
+from maskwright.errors import RecipeError
+from maskwright.evaluation.ruler import ruler_views
+from maskwright.masking import Views, Vocabulary
+from maskwright.masking.noise import mixed_seed, stream_id
+from maskwright.models.export import export
+from maskwright.tracking import console as screen
+from maskwright.tracking import fill_ins
+from maskwright.tracking.bar import progress
+from maskwright.tracking.meter import Meter
+from maskwright.tracking.run import Record, git_commit, record
+from maskwright.training.callbacks import ExportAtPowers, Validated
+from maskwright.training.checkpoints import AtomicCheckpointIO, StepCheckpoint
+from maskwright.training.ema import WeightAverage
+from maskwright.training.folder import RunFolder, checkpoint_to_resume
+from maskwright.training.hardware import Chosen, matmul_peak_flops
+from maskwright.training.module import Pretraining
+from maskwright.training.preemption import Preemption, ignore_in_worker
+from maskwright.training.recipe import Recipe, assemble, planned_steps, rows_per_step
+from maskwright.training.rehearsal import rehearse
+
+FILL_INS = 6  # example sentences at the end
+
+
+def pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: str | None = None) -> dict[str, Any]:
+    """Train as `cfg` says, leave everything in `folder`, and return the final figures (metrics.json).
+
+    choices: which option of each config group was chosen. group: the multirun that this run belongs to, or None.
+    Raises RecipeError for whatever the user can mend.
+    """
+    began = time.perf_counter()
+    quiet()
+    run = RunFolder(folder)
+    known = run.recorded() if cfg.resume else None
+    choices = known["choices"] if known else dict(choices)
+    recipe = assemble(cfg, choices)
+    chosen = _hardware(recipe, known)
+    chosen.apply()
+    if not cfg.resume and _first_process():
+        run.begin(cfg)
+
+    console = Console(highlight=False)
+    prepared = recipe.prepare(cfg)
+    if known:
+        refuse_other_data(known["fingerprints"], prepared.fingerprints)
+    data = _data_module(cfg, recipe, prepared, chosen)
+    torch.manual_seed(mixed_seed(cfg.seeds.init, stream_id("init")))
+    layout = recipe.layout(prepared)
+    recipe.objective.build(recipe.model, prepared.tokenizer, layout, max(layout.length, cfg.ruler.length))
+    parameters = sum(parameter.numel() for parameter in recipe.objective.parameters())
+
+    device = _device(chosen)
+    peak = known["peak_flops"] if known else matmul_peak_flops(device, torch.bfloat16 if chosen.precision == "bf16" else torch.float32)
+    batch = first_batch(data, chosen.devices * chosen.nodes).to(device)
+    batch.views = data.views(batch)
+    micro_rows, seconds = rehearse(recipe.objective, batch, chosen, device)
+    chosen = chosen.with_micro_rows(micro_rows)
+    facts = known or {
+        "maskwright": maskwright.__version__,
+        "choices": dict(choices),
+        "hardware": chosen.record(),
+        "fingerprints": prepared.fingerprints,
+        "data": prepared.report,
+        "parameters": parameters,
+        "steps": data.steps,
+        "peak_flops": peak,
+        "git_commit": git_commit(Path(__file__).parent),
+    }
+    if not known and _first_process():
+        run.record(facts)
+
+    checkpoint = checkpoint_to_resume(run) if cfg.resume else None
+    step = None if not cfg.resume else (int(checkpoint.stem.removeprefix("step-")) if checkpoint else 0)
+    if _first_process():
+        left = seconds * (data.steps - (step or 0))
+        console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
+        console.print(f"[dim]{prepared.summary}[/dim]")
+        if step is not None:
+            console.print(f"resumed after step {step:,} in {folder}")
+    name = screen.run_name(_model_name(recipe), choices.get("objective", ""), _masking(recipe), "", recipe.corpus.name, cfg.seed)
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    with record(recipe.logger, folder, cfg.name or name, {str(k): v for k, v in plain.items()}, facts, step, group, _rank()) as log:
+        return _train(cfg, recipe, prepared, data, chosen, facts, run, log, checkpoint, console, began)
+
+
+def _train(
+    cfg: DictConfig,
+    recipe: Recipe,
+    prepared: Prepared,
+    data: DataModule,
+    chosen: Chosen,
+    facts: Mapping[str, Any],
+    run: RunFolder,
+    log: Record,
+    checkpoint: Path | None,
+    console: Console,
+    began: float,
+) -> dict[str, Any]:
+    """Fit, validate, export, and show what came of it."""
+    objective, trainer_cfg = recipe.objective, cfg.trainer
+    recipe.schedule.check(data.steps)
+    module = Pretraining(
+        objective,
+        recipe.optimizer,
+        recipe.schedule,
+        steps=data.steps,
+        micro_rows=chosen.micro_rows or data.rows,
+        dropout_seed=cfg.seeds.dropout,
+        clip=trainer_cfg.clip,
+    )
+    if chosen.compile:
+        objective.compile_networks()
+    predicted = max(data.masks.most.values(), default=0)
+    per_token = objective.flops(1, predicted) / recipe.packing.length
+    meter = Meter(per_token, facts["peak_flops"] * chosen.devices * chosen.nodes)
+    saver = StepCheckpoint(run.checkpoints, cfg.checkpoint.every, cfg.checkpoint.keep)
+    average = WeightAverage(trainer_cfg.ema) if trainer_cfg.ema is not None else None
+    preemption = Preemption(saver)
+    callbacks: list[Any] = [average] if average else []
+    callbacks += [meter, Validated(log, prepared.tokenizer), progress(meter, console), saver, preemption]
+    if cfg.export.at_powers_of is not None:
+        callbacks.append(ExportAtPowers(run.path / "exports", prepared.tokenizer, cfg.export.at_powers_of, average))
+    trainer = L.Trainer(
+        max_steps=data.steps,
+        max_epochs=-1,
+        val_check_interval=min(trainer_cfg.validate_every, data.steps),
+        check_val_every_n_epoch=None,
+        log_every_n_steps=trainer_cfg.log_every_n_steps,
+        num_sanity_val_steps=0,
+        logger=log.loggers or False,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        enable_checkpointing=True,
+        enable_model_summary=False,
+        default_root_dir=run.path,
+        **chosen.trainer_arguments(),
+    )
+    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+    if preemption.stopped:
+        console.print(f"stopped after step {trainer.global_step:,} and saved; go on with: python train.py resume={run.path}")
+        raise SystemExit(0)
+    if module.validated_at != data.steps:
+        trainer.validate(module, datamodule=data, verbose=False)
+    metrics = _figures(objective, module, meter, time.perf_counter() - began)
+    if trainer.is_global_zero:
+        _leave(recipe, prepared, module, average, run, log, facts, cfg, metrics, console)
+    trainer.strategy.barrier()
+    return metrics
+
+
+def _leave(
+    recipe: Recipe,
+    prepared: Prepared,
+    module: Pretraining,
+    average: WeightAverage | None,
+    run: RunFolder,
+    log: Record,
+    facts: Mapping[str, Any],
+    cfg: DictConfig,
+    metrics: dict[str, Any],
+    console: Console,
+) -> None:
+    """Export, metrics.json, and the last screen."""
+    card = {
+        "text": recipe.sentence,
+        "recipe": OmegaConf.to_container(OmegaConf.load(run.config)),
+        "data": {"summary": prepared.summary, **{f"{name} fingerprint": key for name, key in prepared.fingerprints.items()}},
+        "figures": {name: value for name, value in metrics.items() if not name.endswith("/reason")},
+    }
+    with average.averaged(module) if average else torch.no_grad():
+        for below, network in recipe.objective.exports().items():
+            export(network, prepared.tokenizer, run.export / below, card)
+        log.finish(metrics)
+        screen.summary(metrics, run.path, log.where, console)
+        ruled = [network for network in recipe.objective.ruled().values() if not isinstance(network, str)]
+        sentences = recipe.corpus.examples(prepared.tokenizer.mask_token)[:FILL_INS]
+        if ruled and sentences:
+            console.print()
+            fill_ins.show(fill_ins.fill_ins(ruled[0], prepared.tokenizer, sentences), console)
+        fill = sentences[0] if ruled and sentences and ruled[0] is recipe.objective.exports()[""] else None
+        screen.show_next(screen.next_commands(run.path, fill, _others(run.path, recipe)), console)
+
+
+def _others(folder: Path, recipe: Recipe) -> list[tuple[str, str]]:
+    """Commands that a curious user tries next."""
+    return [
+        ("see what a masking does to real rows", "python show_masks.py masking=span rate.value=0.4"),
+        ("train a discriminator with span masks", "python train.py objective=electra masking=span"),
+        ("compare strategies and rates", "python train.py -m masking=random,whole_word,span rate.value=0.15,0.40 seed=1,2"),
+    ]
+
+
+def _figures(objective: Any, module: Pretraining, meter: Meter, seconds: float) -> dict[str, Any]:
+    """metrics.json: what was measured, and null with a reason where a run has no such number."""
+    figures: dict[str, Any] = {}
+    for prefix, network in objective.ruled().items():
+        for name in ("loss", "accuracy", "bits_per_byte"):
+            figures[f"{prefix}/{name}"] = module.validation.get(f"{prefix}/{name}")
+        if isinstance(network, str):
+            figures[f"{prefix}/reason"] = network
+    figures |= {name: value for name, value in module.validation.items() if name not in figures}
+    figures |= meter.totals()
+    figures["wall_seconds"] = seconds
+    return figures
+
+
+def _data_module(cfg: DictConfig, recipe: Recipe, prepared: Prepared, chosen: Chosen) -> DataModule:
+    layout, rows = recipe.layout(prepared), rows_per_step(cfg)
+    steps = planned_steps(cfg, usable(prepared.train, layout.padded))
+    return DataModule(
+        prepared,
+        recipe.bind(prepared, cfg.seeds.masks),
+        ruler_views(Vocabulary.of(prepared.tokenizer), cfg.ruler.length),
+        rows=rows,
+        steps=steps,
+        padded=layout.padded,
+        order_seed=cfg.seeds.order,
+        workers=chosen.workers,
+        heldout_rows=cfg.heldout_rows,
+        ruler_rows=cfg.ruler.rows,
+        worker_init=ignore_in_worker,
+    )
+
+
+def first_batch(data: DataModule, ranks: int = 1) -> Batch:
+    """The first batch of rank 0, without views."""
+    rows = data.prepared.train
+    sample = permutation(usable(rows, data.padded), data.order_seed, 0)
+    sample = sample[torch.arange(0, data.rows, ranks).remainder(len(sample)).numpy()]
+    return data.as_batch(SliceDataset(rows)[Slice(0, sample, 0 * sample)], "train")
+
+
+def _hardware(recipe: Recipe, known: Mapping[str, Any] | None) -> Chosen:
+    """What this machine offers; for a resumed run what the run chose then, or a refusal."""
+    now = recipe.hardware.resolve()
+    if known is None:
+        return now
+    now = now.as_recorded(known["hardware"])
+    now.refuse_other(known["hardware"])
+    return now
+
+
+def _line(recipe: Recipe, cfg: DictConfig, prepared: Prepared, chosen: Chosen, parameters: int, steps: int, seconds: float) -> str:
+    device = f"{chosen.devices * chosen.nodes} x {chosen.accelerator}" if chosen.devices * chosen.nodes > 1 else chosen.accelerator
+    precision = {"32": "float32"}.get(chosen.precision, chosen.precision)
+    return screen.recipe_line(
+        _model_name(recipe), parameters, recipe.choices.get("objective", ""), _masking(recipe), "", recipe.corpus.name,
+        prepared.report["tokens"]["train"], f"{device} {precision}", steps, seconds,
+    )  # fmt: skip
+
+
+def _model_name(recipe: Recipe) -> str:
+    return recipe.choices.get("model", recipe.model.family)
+
+
+def _masking(recipe: Recipe) -> str:
+    return recipe.views[0].describe() if recipe.views else ""
+
+
+def _device(chosen: Chosen) -> torch.device:
+    """Where this process computes."""
+    import os
+
+    return torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if chosen.accelerator == "cuda" else chosen.accelerator)
+
+
+def _rank() -> int:
+    """This process's rank before the trainer exists."""
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    return int(getattr(rank_zero_only, "rank", 0) or 0)
+
+
+def _first_process() -> bool:
+    return _rank() == 0
+
+
+def quiet() -> None:
+    """Silence what our own arrangement makes untrue: hints about loaders, loggers and checkpoints of Lightning's own."""
+    import logging
+
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (".*does not have many workers.*", ".*checkpoint directory.*exists.*", ".*mid-epoch.*", ".*isn't being saved.*"):
+        warnings.filterwarnings("ignore", message)

@@ -1,0 +1,185 @@
+"""A job's mark: what happened stands in its folder, whatever way it ended."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from maskwright.errors import RecipeError
+from maskwright.tracking.jobs import read_status, rerun_command, sentence, tracked_job
+
+
+def test_states_of_a_single_run(tmp_path):
+    with tracked_job(tmp_path):
+        assert read_status(tmp_path)["state"] == "running"  # what a killed job leaves
+    done = read_status(tmp_path)
+    assert done["state"] == "finished" and done["error"] is None and done["ended"] >= done["started"]
+    with pytest.raises(RecipeError), tracked_job(tmp_path):
+        raise RecipeError("rate.start is 1.3; a masking rate lies between 0 and 1.")
+    assert read_status(tmp_path)["error"] == "rate.start is 1.3; a masking rate lies between 0 and 1."
+    assert "Traceback" in (tmp_path / "error.log").read_text()
+    with tracked_job(tmp_path) as job:
+        job.preempted()
+    kept = read_status(tmp_path)
+    assert kept["state"] == "preempted" and kept["command"] == f"python train.py resume={tmp_path}"
+    assert not (tmp_path / "error.log").exists()
+
+
+def test_an_exit_code_decides(tmp_path):
+    for code, state in ((0, "finished"), (None, "finished"), (2, "failed")):
+        with pytest.raises(SystemExit), tracked_job(tmp_path):
+            sys.exit(code)
+        assert read_status(tmp_path)["state"] == state
+    with pytest.raises(SystemExit), tracked_job(tmp_path):  # what an entry does that prints a RecipeError itself
+        try:
+            raise RecipeError("no file matches data.files; name one that exists.")
+        except RecipeError:
+            sys.exit(2)
+    assert read_status(tmp_path)["error"] == "no file matches data.files; name one that exists."
+
+
+def test_the_mark_keeps_secrets_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "a-very-secret-token")
+    with pytest.raises(OSError), tracked_job(tmp_path):
+        raise OSError("401 for a-very-secret-token")
+    assert "a-very-secret-token" not in (tmp_path / "status.json").read_text() + (tmp_path / "error.log").read_text()
+    assert read_status(tmp_path)["error"] == "OSError: 401 for ***"
+    assert sentence(ValueError("two\nlines")) == "ValueError: two" and sentence(KeyboardInterrupt()) == "KeyboardInterrupt"
+
+
+def test_other_ranks_write_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with tracked_job(tmp_path / "x"):
+        pass
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("folder", ["/a/b-1", "/a/b c", "/a/it's", "/a/k=v,w", "/a/{x}"])
+def test_the_command_survives_the_shell_and_hydra(tmp_path, folder):
+    overrides = ["masking=span", "data.files='a b.txt'", "sweeps=study"]
+    words = shlex.split(rerun_command(tmp_path.__class__(folder), overrides))
+    assert words[:2] == ["python", "train.py"] and words[2:5] == overrides and words[5] == "hydra.mode=RUN"
+    assert "hydra.mode=RUN" not in shlex.split(rerun_command(tmp_path, overrides[:2]))
+    (parsed,) = OverridesParser.create().parse_overrides(words[6:])
+    value = parsed.value()
+    assert (value.text if hasattr(value, "text") else value) == folder
+
+
+ENTRY = """
+    import json, os, pathlib, sys
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+
+    @hydra.main(config_path="conf", config_name="train", version_base="1.3")
+    def main(cfg):
+        from maskwright.tracking.jobs import run_on_devices, runs_elsewhere, tracked_job
+        folder = pathlib.Path(HydraConfig.get().runtime.output_dir)
+        with tracked_job(folder) as job:
+            if runs_elsewhere(cfg.devices):
+                run_on_devices(folder, cfg.devices, __file__)
+            else:
+                if cfg.x == 2:
+                    raise ValueError("x is two")
+                if cfg.x == 4:
+                    job.preempted()
+                (folder / f"rank-{os.environ.get('RANK', 'none')}").write_text(os.environ.get("WORLD_SIZE", "1"))
+                (folder / "metrics.json").write_text(json.dumps({"ruler/loss": cfg.x / 4, "ruler/accuracy": 0.25}))
+            return cfg.x / 4
+
+    main()
+"""
+CONFIG = """
+    defaults:
+      - sweeps: null
+      - _self_
+    x: 1
+    devices: 1
+    hydra:
+      run: {dir: run}
+      sweep: {dir: all, subdir: "${hydra.job.num}"}
+      output_subdir: null
+      searchpath: ["file://${oc.env:PROJECT_CONF}"]
+      callbacks:
+        sweep_report:
+          _target_: maskwright.tracking.sweep.SweepReport
+"""
+STUDY = """
+    # @package _global_
+    hydra: {mode: MULTIRUN, sweeper: {params: {x: "1,2,3"}}}
+"""
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Runs a small train.py in a folder of its own."""
+    root = __import__("pathlib").Path(__file__).parents[2]
+    monkeypatch.setenv("PROJECT_CONF", str(root / "conf"))
+    monkeypatch.setenv("PYTHONPATH", str(root / "src"))
+    monkeypatch.setenv("COLUMNS", "100")
+    for path, text in (("train.py", ENTRY), ("conf/train.yaml", CONFIG), ("conf/sweeps/study.yaml", STUDY)):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(textwrap.dedent(text))
+
+    def start(*words):
+        done = subprocess.run(
+            [sys.executable, "train.py", *words], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return start
+
+
+def states(folder):
+    return [read_status(folder / str(n)).get("state") for n in range(len([p for p in folder.iterdir() if p.is_dir()]))]
+
+
+@pytest.mark.parametrize("words", [("-m", "x=1,2,3"), ("sweeps=study",), ("-m", "x=1,2,3", "hydra/launcher=parallel")])
+def test_a_failed_job_is_marked_the_others_go_on_and_it_runs_again_alone(tmp_path, start, words):
+    code, out, _ = start(*words)
+    assert code == 1 and states(tmp_path / "all") == ["finished", "failed", "finished"]
+    command = read_status(tmp_path / "all" / "1")["command"]
+    assert f"again, alone: {command}" in out and "2 of 3 jobs finished" in out and "ValueError: x is two" in out
+    rows = (tmp_path / "all" / "results.csv").read_text().splitlines()
+    assert [row.split(",")[1] for row in rows] == ["state", "finished", "failed", "finished"]
+    # the named command runs this job alone, in its folder, and no other
+    before = read_status(tmp_path / "all" / "0")
+    assert start(*shlex.split(command)[2:])[0] == 1
+    (tmp_path / "train.py").write_text((tmp_path / "train.py").read_text().replace("cfg.x == 2", "cfg.x == 9"))
+    assert start(*shlex.split(command)[2:])[0] == 0
+    assert states(tmp_path / "all") == ["finished"] * 3 and read_status(tmp_path / "all" / "0") == before
+
+
+def test_a_multirun_without_failures_exits_0_and_a_single_run_fails_loudly(tmp_path, start):
+    assert start("-m", "x=1,3")[0] == 0
+    code, out, err = start("x=2")
+    assert code == 1 and "x is two" in err and read_status(tmp_path / "run")["state"] == "failed"
+
+
+def test_a_preempted_job_stops_the_multirun(tmp_path, start):
+    code, out, _ = start("-m", "x=1,4,3")
+    assert code == 1 and states(tmp_path / "all") == ["finished", "preempted"]
+    assert f"python train.py resume={tmp_path / 'all' / '1'}" in out
+
+
+def test_a_search_goes_on_after_a_failure(tmp_path, start):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    code, out, _ = start("-m", "hydra/sweeper=search", "hydra.sweeper.n_trials=6", "x=choice(1,2)")
+    seen = states(tmp_path / "all")
+    assert code == (1 if "failed" in seen else 0) and len(seen) == 6 and {"finished"} <= set(seen)
+
+
+@pytest.mark.slow
+def test_a_job_on_several_devices_is_one_job_with_processes_of_its_own(tmp_path, start):
+    code, out, _ = start("-m", "x=3,2", "devices=2,1")
+    all_jobs = tmp_path / "all"
+    assert code == 1 and states(all_jobs) == ["finished", "finished", "failed", "failed"]
+    assert sorted(p.name for p in (all_jobs / "0").glob("rank-*")) == ["rank-0", "rank-1"]
+    assert (all_jobs / "0" / "rank-1").read_text() == "2"
+    assert [p.name for p in (all_jobs / "1").glob("rank-*")] == ["rank-none"]  # nothing leaks into the next job
+    assert read_status(all_jobs / "2")["error"] == "ValueError: x is two"
+    assert "x is two" in (all_jobs / "2" / "error.log").read_text().splitlines()[-1]

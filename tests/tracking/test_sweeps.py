@@ -1,0 +1,57 @@
+"""The ready studies: every swept choice exists, and each study says the same as its W&B twin."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+STUDIES = sorted((ROOT / "sweeps").glob("*.yaml"))
+
+
+def wanted(value):
+    """A swept value of Hydra's in W&B's words."""
+    text = str(value)
+    interval = re.fullmatch(r"(tag\(log, )?interval\(([\d.]+), ([\d.]+)\)\)?", text)
+    if interval:
+        law = "log_uniform_values" if interval[1] else "uniform"
+        return {"distribution": law, "min": float(interval[2]), "max": float(interval[3])}
+    parts = [yaml.safe_load(part) for part in text.split(",")]
+    return {"values": parts} if len(parts) > 1 else {"value": parts[0]}
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
+def test_a_study_and_its_twin_agree_and_their_choices_exist(path):
+    study = yaml.safe_load(path.read_text())
+    twin = yaml.safe_load((path.parent / "wandb" / path.name).read_text())
+    params = study["hydra"]["sweeper"]["params"]
+    assert study["hydra"]["mode"] == "MULTIRUN" and path.read_text().startswith("# @package _global_\n")
+    assert twin["parameters"] == {name: wanted(value) for name, value in params.items()}
+    assert twin["program"] == "train.py" and twin["metric"]["name"] == "ruler/loss"
+    for name, value in params.items():
+        if "." in name:
+            group, key = name.split(".", 1)
+            options = str(params.get(group, "")).split(",")
+            for option in options:
+                assert key in yaml.safe_load((ROOT / "conf" / group / f"{option}.yaml").read_text())
+        elif name != "seed":
+            for option in str(value).split(","):
+                assert (ROOT / "conf" / name / f"{option}.yaml").is_file(), f"{path.name}: {name}={option}"
+
+
+def test_every_twin_has_a_study():
+    assert {p.name for p in (ROOT / "sweeps" / "wandb").glob("*.yaml")} == {p.name for p in STUDIES}
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
+def test_the_number_of_runs_in_the_header_is_right(path):
+    text = path.read_text()
+    study = yaml.safe_load(text)["hydra"]["sweeper"]
+    runs = study.get("n_trials") or 1
+    if "n_trials" not in study:
+        for value in study["params"].values():
+            runs *= len(str(value).split(","))
+    assert f"{runs} runs" in text and f"python train.py sweeps={path.stem}" in text
