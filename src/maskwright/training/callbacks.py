@@ -20,8 +20,8 @@ EXAMPLES = 8  # held-out rows whose fill-ins are logged at each validation
 class Validated(Callback):
     """After each validation logs its numbers and a table of masked examples with the network's fill-ins."""
 
-    def __init__(self, log: Record, tokenizer: Any) -> None:
-        self.log, self.tokenizer = log, tokenizer
+    def __init__(self, record: Record, tokenizer: Any) -> None:
+        self.record, self.tokenizer = record, tokenizer
         self._example: Any = None
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -31,11 +31,11 @@ class Validated(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         # The module's own hook ran before this one, and an averaged network is still in place.
         step = pl_module.trained_steps
-        self.log.log(step, pl_module.validation)
+        self.record.log(step, pl_module.validation)
         for prefix, network in pl_module.objective.ruled().items():
-            if not isinstance(network, str) and self.log.loggers and self._example is not None:
+            if not isinstance(network, str) and self.record.loggers and self._example is not None:
                 rows = fill_ins.held_out(network, self.tokenizer, self._example, EXAMPLES)
-                self.log.table(f"{prefix}_fill_ins".replace("/", "_"), ("text", "truth", "fill-ins"), rows, step)
+                self.record.table(f"{prefix}_fill_ins".replace("/", "_"), ("text", "truth", "fill-ins"), rows, step)
 
 
 class ExportAtPowers(Callback):

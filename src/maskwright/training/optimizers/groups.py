@@ -14,7 +14,8 @@ from maskwright.errors import RecipeError
 class Groups:
     """Every trainable parameter once, in the order of the network.
 
-    hidden: the 2-D weights of Linear layers inside the transformer's stack of layers (attention and feed-forward).
+    hidden: the 2-D weights of Linear layers inside the transformer's stack of layers (attention and feed-forward), and
+        of a head's hidden layer; never a projection to the vocabulary or to one label.
     no_decay: biases and norms, and embedding tables unless they are asked to decay.
     rest: all others, among them heads and vocabulary projections.
     """
@@ -33,6 +34,7 @@ def group(*networks: nn.Module, decay_embeddings: bool = False) -> Groups:
     tables = {
         id(module.weight) for network in networks for module in network.modules() if isinstance(module, nn.Embedding)
     }
+    hidden |= {id(weight) for network in networks for weight in _head_weights(network, tables)}
     hidden -= tables
     sorted_, seen = Groups([], [], []), set()
     for network in networks:
@@ -56,6 +58,16 @@ def _hidden_weights(network: nn.Module) -> Iterator[nn.Parameter]:
         for stack in body.modules():
             if isinstance(stack, nn.ModuleList):
                 yield from (module.weight for module in stack.modules() if isinstance(module, nn.Linear))
+
+
+def _head_weights(network: nn.Module, tables: set[int]) -> Iterator[nn.Parameter]:
+    """Hidden layers of heads: Linear layers outside the bodies that project neither to a vocabulary nor to one label."""
+    inside = {id(module) for body in _bodies(network) for module in body.modules()}
+    vocabularies = {module.num_embeddings for module in network.modules() if isinstance(module, nn.Embedding)}
+    for module in network.modules():
+        if isinstance(module, nn.Linear) and id(module) not in inside and id(module.weight) not in tables:
+            if module.out_features > 1 and module.out_features not in vocabularies:
+                yield module.weight
 
 
 def _bodies(network: nn.Module) -> list[nn.Module]:
