@@ -20,18 +20,29 @@ def main(cfg: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
 
     from maskwright.errors import RecipeError
-    from maskwright.training.folder import resumed
-    from maskwright.training.run import pretrain
+    from maskwright.tracking.jobs import multirun_name, run_on_devices, runs_elsewhere, tracked_job
 
-    hydra_cfg = HydraConfig.get()
+    job = HydraConfig.get()
+    folder = Path(job.runtime.output_dir)
     try:
-        if cfg.resume:
-            cfg = resumed(cfg.resume, cfg, hydra_cfg.overrides.task)
-        metrics = pretrain(cfg, hydra_cfg.runtime.choices, Path(hydra_cfg.runtime.output_dir))
+        with tracked_job(folder) as tracked:
+            from maskwright.training.folder import resumed
+            from maskwright.training.run import Preempted, pretrain
+
+            if cfg.resume:
+                cfg = resumed(cfg.resume, cfg, job.overrides.task)
+            processes = cfg.hardware.devices if isinstance(cfg.hardware.devices, int) else 1
+            if runs_elsewhere(processes):
+                run_on_devices(folder, processes, ROOT / "train.py")
+                return None
+            try:
+                return pretrain(cfg, job.runtime.choices, folder, multirun_name()).get("ruler/loss")
+            except Preempted:
+                tracked.preempted()
     except RecipeError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    return metrics.get("ruler/loss")
+    return None
 
 
 if __name__ == "__main__":

@@ -43,7 +43,9 @@ def test_duration(seconds, text):
 
 
 def test_the_recipe_line_reads_as_promised():
-    line = recipe_line("bert_tiny", 4_200_000, "mlm", "span", rate_words(0.3, 0.15), "sotu", 2_700_000, "cpu bf16", 1500, 240)
+    line = recipe_line(
+        "bert_tiny", 4_200_000, "mlm", "span", rate_words(0.3, 0.15), "sotu", 2_700_000, "cpu bf16", 1500, 240
+    )
     assert line == "bert_tiny 4.2M - mlm - span 30% -> 15% - sotu 2.7M tokens - cpu bf16 - 1,500 steps, about 4 min"
     causal = recipe_line("llama_tiny", 850_000, "clm", "", "", "sotu", 2_700_000, "cpu", 20)
     assert causal == "llama_tiny 850k - clm - sotu 2.7M tokens - cpu - 20 steps"
@@ -58,7 +60,8 @@ def screen(width=80, terminal=False):
 def test_the_summary_fits_80_columns_and_says_why_a_number_is_missing():
     console = screen()
     metrics = {
-        "ruler/accuracy": None, "ruler/accuracy/reason": "a discriminator fills nothing in", "generator/ruler/loss": 4.25,
+        "ruler/accuracy": None, "ruler/accuracy/reason": "a discriminator fills nothing in",
+        "generator/ruler/loss": 4.25,
         "speed/mfu": 0.1234, "speed/data_wait": 0.004, "flops": 1.25e15, "seconds": 242.0, "steps": 1500,
         "tokens": 6_144_000, "speed/tokens_per_second": 25_140.0,
     }  # fmt: skip

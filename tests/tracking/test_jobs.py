@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -49,7 +50,8 @@ def test_the_mark_keeps_secrets_out(tmp_path, monkeypatch):
         raise OSError("401 for a-very-secret-token")
     assert "a-very-secret-token" not in (tmp_path / "status.json").read_text() + (tmp_path / "error.log").read_text()
     assert read_status(tmp_path)["error"] == "OSError: 401 for ***"
-    assert sentence(ValueError("two\nlines")) == "ValueError: two" and sentence(KeyboardInterrupt()) == "KeyboardInterrupt"
+    assert sentence(ValueError("two\nlines")) == "ValueError: two"
+    assert sentence(KeyboardInterrupt()) == "KeyboardInterrupt"
 
 
 def test_other_ranks_write_nothing(tmp_path, monkeypatch):
@@ -62,7 +64,7 @@ def test_other_ranks_write_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize("folder", ["/a/b-1", "/a/b c", "/a/it's", "/a/k=v,w", "/a/{x}"])
 def test_the_command_survives_the_shell_and_hydra(tmp_path, folder):
     overrides = ["masking=span", "data.files='a b.txt'", "sweeps=study"]
-    words = shlex.split(rerun_command(tmp_path.__class__(folder), overrides))
+    words = shlex.split(rerun_command(Path(folder), overrides))
     assert words[:2] == ["python", "train.py"] and words[2:5] == overrides and words[5] == "hydra.mode=RUN"
     assert "hydra.mode=RUN" not in shlex.split(rerun_command(tmp_path, overrides[:2]))
     (parsed,) = OverridesParser.create().parse_overrides(words[6:])
@@ -117,7 +119,7 @@ STUDY = """
 @pytest.fixture
 def start(tmp_path, monkeypatch):
     """Runs a small train.py in a folder of its own."""
-    root = __import__("pathlib").Path(__file__).parents[2]
+    root = Path(__file__).parents[2]
     monkeypatch.setenv("PROJECT_CONF", str(root / "conf"))
     monkeypatch.setenv("PYTHONPATH", str(root / "src"))
     monkeypatch.setenv("COLUMNS", "100")
@@ -156,7 +158,7 @@ def test_a_failed_job_is_marked_the_others_go_on_and_it_runs_again_alone(tmp_pat
 
 def test_a_multirun_without_failures_exits_0_and_a_single_run_fails_loudly(tmp_path, start):
     assert start("-m", "x=1,3")[0] == 0
-    code, out, err = start("x=2")
+    code, _, err = start("x=2")
     assert code == 1 and "x is two" in err and read_status(tmp_path / "run")["state"] == "failed"
 
 
@@ -168,14 +170,14 @@ def test_a_preempted_job_stops_the_multirun(tmp_path, start):
 
 def test_a_search_goes_on_after_a_failure(tmp_path, start):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
-    code, out, _ = start("-m", "hydra/sweeper=search", "hydra.sweeper.n_trials=6", "x=choice(1,2)")
+    code, _, _ = start("-m", "hydra/sweeper=search", "hydra.sweeper.n_trials=6", "x=choice(1,2)")
     seen = states(tmp_path / "all")
     assert code == (1 if "failed" in seen else 0) and len(seen) == 6 and {"finished"} <= set(seen)
 
 
 @pytest.mark.slow
 def test_a_job_on_several_devices_is_one_job_with_processes_of_its_own(tmp_path, start):
-    code, out, _ = start("-m", "x=3,2", "devices=2,1")
+    code, _, _ = start("-m", "x=3,2", "devices=2,1")
     all_jobs = tmp_path / "all"
     assert code == 1 and states(all_jobs) == ["finished", "finished", "failed", "failed"]
     assert sorted(p.name for p in (all_jobs / "0").glob("rank-*")) == ["rank-0", "rank-1"]

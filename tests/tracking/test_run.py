@@ -98,9 +98,9 @@ def test_wandb_gets_recipe_and_facts_but_no_secret(tmp_path, wandb, monkeypatch)
 
 
 def test_online_without_a_key_is_refused_in_one_sentence(tmp_path, wandb):
-    with pytest.raises(RecipeError, match="logger.mode=online needs a key: run `wandb login` once"):
+    with pytest.raises(RecipeError, match=r"logger\.mode=online needs a key: run `wandb login` once"):
         run(tmp_path, 1, 1, recipe=Wandb(mode="online"))
-    with pytest.raises(RecipeError, match="logger.mode is 'on'"):
+    with pytest.raises(RecipeError, match=r"logger\.mode is 'on'"):
         Wandb(mode="on")
 
 

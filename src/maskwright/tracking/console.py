@@ -86,7 +86,9 @@ def run_name(model: str, objective: str, masking: str, rate: str, data: str, see
     return " ".join(part for part in (model, objective, masking, rate, data, f"seed {seed}") if part)
 
 
-def summary(metrics: Mapping[str, Any], folder: str | Path, where: Sequence[str] = (), console: Console | None = None) -> None:
+def summary(
+    metrics: Mapping[str, Any], folder: str | Path, where: Sequence[str] = (), console: Console | None = None
+) -> None:
     """Print the final figures of metrics.json, and where everything lies."""
     console = console or Console(soft_wrap=False)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
@@ -115,7 +117,9 @@ def summary(metrics: Mapping[str, Any], folder: str | Path, where: Sequence[str]
         console.print(escape(line), soft_wrap=True, highlight=False)
 
 
-def next_commands(folder: str | Path, fill_mask: str | None = None, others: Sequence[tuple[str, str]] = ()) -> list[tuple[str, str]]:
+def next_commands(
+    folder: str | Path, fill_mask: str | None = None, others: Sequence[tuple[str, str]] = ()
+) -> list[tuple[str, str]]:
     """What to try next: (what it does, command). `fill_mask` is a sentence with a mask when the export fills masks."""
     commands = []
     if fill_mask is not None:

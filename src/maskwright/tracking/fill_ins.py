@@ -36,7 +36,8 @@ def fill_ins(network: Any, tokenizer: Any, sentences: Sequence[str], top: int = 
             ids_1L = tokenizer(sentence, return_tensors="pt", truncation=True)["input_ids"].to(device)
             place_K = (ids_1L[0] == tokenizer.mask_token_id).nonzero()[:, 0]
             if not len(place_K):
-                raise RecipeError(f"The sentence {sentence!r} has no {tokenizer.mask_token}; write it where a word is asked for.")
+                mask = tokenizer.mask_token
+                raise RecipeError(f"The sentence {sentence!r} has no {mask}; write it where a word is asked for.")
             hidden_1LD = network.encode(ids_1L, torch.ones_like(ids_1L, dtype=torch.bool))
             logits_KV = network.predict(hidden_1LD[0, place_K])
             rows.append((sentence, "", " / ".join(_guesses(logits_V, tokenizer, top) for logits_V in logits_KV)))

@@ -67,7 +67,8 @@ def tracked_job(folder: str | Path) -> Iterator[Job]:
     overrides, number = _task()
     if _rank() == 0:
         (folder / "error.log").unlink(missing_ok=True)
-    job._write("running", job=number, overrides=overrides, started=time.time(), command=rerun_command(folder, overrides))
+    command = rerun_command(folder, overrides)
+    job._write("running", job=number, overrides=overrides, started=time.time(), command=command)
     try:
         yield job
     except BaseException as error:
@@ -132,9 +133,16 @@ def run_on_devices(folder: str | Path, processes: int, script: str | Path) -> No
         raise ValueError(f"processes is {processes}; one process needs no launcher.")
     folder = Path(folder).absolute()
     overrides, _ = _task()
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", str(script)]
-    command += [*overrides, f"hydra.run.dir={_hydra_text(str(folder))}", "hydra.output_subdir=null", "hydra.mode=RUN"]
-    environment = {k: v for k, v in os.environ.items() if k not in _RANK_VARIABLES and not k.startswith("TORCHELASTIC_")}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command += [
+        str(script),
+        *overrides,
+        f"hydra.run.dir={_hydra_text(str(folder))}",
+        "hydra.output_subdir=null",
+        "hydra.mode=RUN",
+    ]
+    ranked = (*_RANK_VARIABLES, *(name for name in os.environ if name.startswith("TORCHELASTIC_")))
+    environment = {name: value for name, value in os.environ.items() if name not in ranked}
     # torchrun would give each process a single thread
     environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     child = subprocess.Popen(command, env=environment)
@@ -200,7 +208,7 @@ def _task() -> tuple[list[str], int | None]:
     if not HydraConfig.initialized():
         return [], None
     config = HydraConfig.get()
-    number = OmegaConf.select(config, "job.num") if in_multirun() else None
+    number = None if not in_multirun() or OmegaConf.is_missing(config.job, "num") else config.job.num
     return [str(word) for word in config.overrides.task], number
 
 

@@ -23,8 +23,9 @@ class RunFacts:
     """What a logger may know of a run before it starts.
 
     name: readable, from the recipe. group: the multirun it belongs to, or None. step: optimizer steps that a resumed
-    run has already done (0 when killed before its first checkpoint), None for a new run. logged: the largest step in metrics.csv before it was
-    rewound, -1 if none. config: the resolved recipe, plain values. facts: git commit, fingerprints, parameter count ...
+    run has already done (0 when killed before its first checkpoint), None for a new run. logged: the largest step in
+    metrics.csv before it was rewound, -1 if none. config: the resolved recipe, plain values. facts: git commit,
+    fingerprints, parameter count ...
     """
 
     name: str
@@ -174,7 +175,7 @@ class Wandb:
         if run.step is None or run_id is None or run_id != memory.id:
             run_id, mark = run_id or uuid.uuid4().hex[:8], -1
         memory.keep(run_id, group, mark)
-        # without a finish of the run before, wandb.init would join it and overwrite its config (a multirun in one process)
+        # otherwise wandb.init would join an unfinished run of this process and overwrite its config (in a multirun)
         wandb.finish()
         quiet = wandb.Settings(silent=True, console="off")
         experiment = wandb.init(

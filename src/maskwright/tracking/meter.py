@@ -50,8 +50,9 @@ class Meter(Callback):
     # what Lightning calls
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not isinstance(trainer.profiler, _Stopwatch):
-            trainer.profiler = _Stopwatch(trainer.profiler, self._waited, self._clock)
+        profiler = getattr(trainer, "profiler")  # noqa: B009  (Lightning sets it without declaring it)
+        if not isinstance(profiler, _Stopwatch):
+            setattr(trainer, "profiler", _Stopwatch(profiler, self._waited, self._clock))  # noqa: B010
         self._mark = self._clock()
 
     def on_train_batch_end(
@@ -134,7 +135,7 @@ class Meter(Callback):
         return row
 
     def totals(self) -> dict[str, float | int | str | None]:
-        """The whole run: steps, tokens, flops, seconds (of training, first step to last) and speed, for metrics.json."""
+        """The whole run for metrics.json: steps, tokens, flops, seconds of training, and speed."""
         totals: dict[str, float | int | str | None] = {
             "steps": self._run_steps,
             "tokens": int(self._run_tokens),
@@ -148,8 +149,8 @@ class Meter(Callback):
             for name in ("tokens_per_second", "masking_share", "data_wait"):
                 totals[f"speed/{name}/reason"] = "no training step was timed"
         if totals["speed/mfu"] is None:
-            known = self.peak_flops is not None
-            totals["speed/mfu/reason"] = "no training step was timed" if known else "the peak FLOP/s of the device is unknown"
+            reason = "no training step was timed" if self.peak_flops else "the peak FLOP/s of the device is unknown"
+            totals["speed/mfu/reason"] = reason
         return totals
 
     def _speed(self, tokens: float, spent: _Time) -> dict[str, float]:

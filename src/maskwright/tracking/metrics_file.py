@@ -11,7 +11,7 @@ from typing import Any
 
 
 class MetricsFile:
-    """An append-only CSV with `step` (int, optimizer steps done) first and one column per metric, in order of appearance.
+    """An append-only CSV: `step` (int, optimizer steps done) first, then one column per metric in order of appearance.
 
     Every row is handed to the operating system at once, so a killed process loses at most the row it was writing; that
     half line is dropped when the file is opened again. Values written at the step of the last row join that row, so no
@@ -43,7 +43,7 @@ class MetricsFile:
             raise ValueError("'step' is the row's own column; give the value another name.")
         last = self.last_step
         if last is not None and step < last:
-            raise ValueError(f"step {step} comes before step {last}, which is already in {self.path.name}; rewind first.")
+            raise ValueError(f"step {step} comes before step {last}, already in {self.path.name}; rewind first.")
         cells = {name: _cell(value) for name, value in values.items()}
         new = [name for name in cells if name not in self.columns]
         if step == last or new or not self.path.exists():

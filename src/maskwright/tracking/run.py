@@ -1,4 +1,4 @@
-"""One run's record: opens its loggers, takes its numbers, writes metrics.json, and closes everything also on failure."""
+"""One run's record: opens its loggers, takes its numbers, writes metrics.json, and closes all, also on failure."""
 
 from __future__ import annotations
 

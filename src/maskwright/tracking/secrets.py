@@ -9,7 +9,9 @@ from typing import Any
 
 HIDDEN = "***"
 
-_KEY_NAME = re.compile(r"(^|_)(api_?key|password|passwd|secret|private_key|(access|auth|hf|hub|use_auth|bearer)_token)$", re.I)
+_KEY_NAME = re.compile(
+    r"(^|_)(api_?key|password|passwd|secret|private_key|(access|auth|hf|hub|use_auth|bearer)_token)$", re.I
+)
 _ENVIRONMENT_NAME = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.I)
 _SHAPES = re.compile(
     r"(?<![A-Za-z0-9])(hf_[A-Za-z0-9]{20,}|wandb_v1_[A-Za-z0-9_]{20,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{20,})"

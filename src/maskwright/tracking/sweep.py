@@ -92,10 +92,11 @@ def show(folder: Path, jobs: list[dict[str, Any]]) -> None:
         console.print(f"every job: {escape(' '.join(shared))}", soft_wrap=True, highlight=False)
     console.print(table)
     failed = [job for job in jobs if is_failure(job)]
-    console.print(f"\n{len(jobs) - len(failed)} of {len(jobs)} jobs finished; table in {escape(str(folder / 'results.csv'))}",
-                  soft_wrap=True, highlight=False)  # fmt: skip
+    done = f"{len(jobs) - len(failed)} of {len(jobs)} jobs finished"
+    console.print(f"\n{done}; table in {escape(str(folder / 'results.csv'))}", soft_wrap=True, highlight=False)
     for job in failed:
-        said = job.get("error") or {"running": "it was killed."}.get(job.get("state", ""), "it was asked to stop and was saved.")
+        ended = "it was killed." if job.get("state") == "running" else "it was asked to stop and was saved."
+        said = job.get("error") or ended
         console.print(f"\n[red]job {job.get('job')}[/red] {escape(said)}", soft_wrap=True, highlight=False)
         console.print(f"  again, alone: {escape(job.get('command', ''))}", soft_wrap=True, highlight=False)
 

@@ -38,6 +38,10 @@ from maskwright.training.preemption import Preemption, ignore_in_worker
 from maskwright.training.recipe import Recipe, assemble, planned_steps, rows_per_step
 from maskwright.training.rehearsal import rehearse
 
+class Preempted(Exception):
+    """The run was asked to stop (SIGTERM), saved its step, and can be resumed."""
+
+
 FILL_INS = 6  # example sentences at the end
 
 
@@ -158,7 +162,7 @@ def _train(
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
     if preemption.stopped:
         console.print(f"stopped after step {trainer.global_step:,} and saved; go on with: python train.py resume={run.path}")
-        raise SystemExit(0)
+        raise Preempted
     if module.validated_at != data.steps:
         trainer.validate(module, datamodule=data, verbose=False)
     metrics = _figures(objective, module, meter, time.perf_counter() - began)
