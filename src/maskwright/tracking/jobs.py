@@ -36,17 +36,22 @@ class Job:
     """The mark of one job while it runs."""
 
     def __init__(self, folder: Path, silent: bool) -> None:
-        self.folder, self._silent, self.state = folder, silent, "running"
+        self.folder, self.silent = folder, silent
+        self._preempted = False
         self._kept: dict[str, Any] = {}
 
     def preempted(self) -> None:
         """Say that training was asked to stop before its end and has been saved."""
-        self.state = "preempted"
+        self._preempted = True
 
-    def _write(self, state: str, **more: Any) -> None:
-        self.state = state
+    @property
+    def state(self) -> str:
+        """How a job that ends well has ended; its own processes may have said so."""
+        return "preempted" if self._preempted or read_status(self.folder).get("state") == "preempted" else "finished"
+
+    def write(self, state: str, **more: Any) -> None:
         self._kept |= {"state": state, **more}
-        if not self._silent:
+        if not self.silent:
             self.folder.mkdir(parents=True, exist_ok=True)
             beside = self.folder / (STATUS + ".new")
             beside.write_text(json.dumps(without_secrets(self._kept), indent=2) + "\n", encoding="utf-8")
@@ -59,40 +64,43 @@ def tracked_job(folder: str | Path) -> Iterator[Job]:
 
     A single run's exception goes on to the caller. A job of a multirun ends quietly with its error in status.json and
     its traceback in error.log, and the sweep's report (`maskwright.tracking.sweep`) names it and exits with status 1.
-    A preempted job and Ctrl-C stop the whole multirun. Ranks other than 0 write nothing.
+    A preempted job and Ctrl-C stop the whole multirun, since whoever asked for that wants the machine back. Ranks other
+    than 0 write nothing.
     """
     folder = Path(folder)
-    multirun = in_multirun()
+    multirun, (overrides, number) = in_multirun(), _task()
     job = Job(folder, silent=_rank() != 0)
-    overrides, number = _task()
-    if _rank() == 0:
+    if not job.silent:
         (folder / "error.log").unlink(missing_ok=True)
     command = rerun_command(folder, overrides)
-    job._write("running", job=number, overrides=overrides, started=time.time(), command=command)
+    job.write("running", job=number, overrides=overrides, started=time.time(), command=command)
     try:
         yield job
     except BaseException as error:
         if isinstance(error, SystemExit) and error.code in (0, None):
-            job._write("finished" if job.state == "running" else job.state, ended=time.time(), error=None)
+            _well(job)
             raise
-        job._write("failed", ended=time.time(), error=sentence(error))
-        if not job._silent and not (folder / "error.log").exists():  # the job's own processes may have written theirs
+        job.write("failed", ended=time.time(), error=sentence(error))
+        if not job.silent and not (folder / "error.log").exists():  # the job's own processes may have written theirs
             trace = "".join(traceback.format_exception(error))
             (folder / "error.log").write_text(without_secrets(trace), encoding="utf-8")
         if not multirun or isinstance(error, KeyboardInterrupt):
             raise
         print(f"job {number} failed: {sentence(error)} (see {folder / 'error.log'})", file=sys.stderr, flush=True)
-        error.__traceback__ = None
+        error.__traceback__ = None  # it holds the job's tensors
     else:
-        if "preempted" in (job.state, read_status(folder).get("state")):
-            job._write("preempted", ended=time.time(), error=None, command=f"python train.py resume={_quoted(folder)}")
-            if multirun:
-                raise SystemExit(1)  # whoever asked this job to stop wants the machine back
-        else:
-            job._write("finished", ended=time.time(), error=None)
+        if _well(job) == "preempted" and multirun:
+            raise SystemExit(1)  # the multirun is not done
     finally:
         if multirun:
             _let_go()
+
+
+def _well(job: Job) -> str:
+    state = job.state
+    more = {"command": f"python train.py resume={_quoted(job.folder)}"} if state == "preempted" else {}
+    job.write(state, ended=time.time(), error=None, **more)
+    return state
 
 
 def in_multirun() -> bool:
@@ -148,9 +156,9 @@ def run_on_devices(folder: str | Path, processes: int, script: str | Path) -> No
     child = subprocess.Popen(command, env=environment)
     with _forwarding(child):
         code = child.wait()
-    state = read_status(folder)
-    if code != 0:
-        said = state.get("error")
+    status = read_status(folder)
+    if code != 0 and status.get("state") != "preempted":
+        said = status.get("error")
         raise JobFailed(str(said) if said else f"the job's processes ended with status {code}.")
 
 

@@ -28,8 +28,8 @@ class Validated(Callback):
         if batch.purpose == "ruler" and batch_idx == 0:
             self._example = batch.views["ruler"]
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        # The module's own hook ran before this one, and an averaged network is still in place.
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        # Listed before the weight average, so that an averaged network is still in place.
         step = pl_module.trained_steps
         self.record.log(step, pl_module.validation)
         for prefix, network in pl_module.objective.ruled().items():

@@ -38,8 +38,10 @@ from maskwright.training.preemption import Preemption, ignore_in_worker
 from maskwright.training.recipe import Recipe, assemble, planned_steps, rows_per_step
 from maskwright.training.rehearsal import rehearse
 
-class Preempted(Exception):
-    """The run was asked to stop (SIGTERM), saved its step, and can be resumed."""
+class Preempted(SystemExit):
+    """The run was asked to stop (SIGTERM), saved its step, and can be resumed; exit status 0, as it did as asked."""
+
+    code = 0
 
 
 FILL_INS = 6  # example sentences at the end
@@ -140,8 +142,8 @@ def _train(
     saver = StepCheckpoint(run.checkpoints, cfg.checkpoint.every, cfg.checkpoint.keep)
     average = WeightAverage(trainer_cfg.ema) if trainer_cfg.ema is not None else None
     preemption = Preemption(saver)
-    callbacks: list[Any] = [average] if average else []
-    callbacks += [meter, Validated(log, prepared.tokenizer), progress(meter, console), saver, preemption]
+    callbacks: list[Any] = [Validated(log, prepared.tokenizer), *([average] if average else []), meter]
+    callbacks += [progress(meter, console), saver, preemption]
     if cfg.export.at_powers_of is not None:
         callbacks.append(ExportAtPowers(run.path / "exports", prepared.tokenizer, cfg.export.at_powers_of, average))
     trainer = L.Trainer(
