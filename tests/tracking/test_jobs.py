@@ -12,7 +12,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from maskwright.errors import RecipeError
-from maskwright.tracking.jobs import read_status, rerun_command, sentence, tracked_job
+from maskwright.tracking.jobs import is_failure, read_status, rerun_command, sentence, tracked_job
+from maskwright.tracking.sweep import gather
 
 
 def test_states_of_a_single_run(tmp_path):
@@ -83,10 +84,13 @@ ENTRY = """
         folder = pathlib.Path(HydraConfig.get().runtime.output_dir)
         with tracked_job(folder) as job:
             if runs_elsewhere(cfg.devices):
-                run_on_devices(folder, cfg.devices, __file__)
+                return run_on_devices(folder, cfg.devices, __file__)["ruler/loss"]
             else:
                 if cfg.x == 2:
                     raise ValueError("x is two")
+                if cfg.x == 5:
+                    (folder / "config.yaml").touch()
+                    raise OSError("lost")
                 if cfg.x == 4:
                     job.preempted()
                 (folder / f"rank-{os.environ.get('RANK', 'none')}").write_text(os.environ.get("WORLD_SIZE", "1"))
@@ -162,6 +166,23 @@ def test_a_multirun_without_failures_exits_0_and_a_single_run_fails_loudly(tmp_p
     assert code == 1 and "x is two" in err and read_status(tmp_path / "run")["state"] == "failed"
 
 
+def test_a_failed_run_that_had_begun_is_gone_on_with(tmp_path, start):
+    code, out, _ = start("-m", "x=5,3")
+    command = f"python train.py resume={tmp_path / 'all' / '0'}"
+    assert code == 1 and states(tmp_path / "all") == ["failed", "finished"]
+    assert read_status(tmp_path / "all" / "0")["command"] == command and f"again, alone: {command}\n" in out
+
+
+def test_a_killed_job_is_seen_as_killed(tmp_path):
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "status.json").write_text('{"state": "running", "job": 0, "overrides": ["x=1"], "started": 5.0}')
+    (job,) = gather(tmp_path, since=4.0)
+    assert is_failure(job) and job["command"] == f"python train.py x=1 hydra.run.dir={tmp_path / '0'}"
+    (tmp_path / "0" / "config.yaml").touch()
+    assert gather(tmp_path)[0]["command"] == f"python train.py resume={tmp_path / '0'}"
+    assert gather(tmp_path, since=6.0) == []  # an earlier multirun's
+
+
 def test_a_preempted_job_stops_the_multirun(tmp_path, start):
     code, out, _ = start("-m", "x=1,4,3")
     assert code == 1 and states(tmp_path / "all") == ["finished", "preempted"]
@@ -177,8 +198,9 @@ def test_a_search_goes_on_after_a_failure(tmp_path, start):
 
 @pytest.mark.slow
 def test_a_job_on_several_devices_is_one_job_with_processes_of_its_own(tmp_path, start):
-    code, _, _ = start("-m", "x=3,2", "devices=2,1")
+    code, out, _ = start("-m", "x=3,2", "devices=2,1")
     all_jobs = tmp_path / "all"
+    assert read_status(all_jobs / "0")["error"] is None and "KeyError" not in out
     assert code == 1 and states(all_jobs) == ["finished", "finished", "failed", "failed"]
     assert sorted(p.name for p in (all_jobs / "0").glob("rank-*")) == ["rank-0", "rank-1"]
     assert (all_jobs / "0" / "rank-1").read_text() == "2"

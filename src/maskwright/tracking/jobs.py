@@ -72,15 +72,14 @@ def tracked_job(folder: str | Path) -> Iterator[Job]:
     job = Job(folder, silent=_rank() != 0)
     if not job.silent:
         (folder / "error.log").unlink(missing_ok=True)
-    command = rerun_command(folder, overrides)
-    job.write("running", job=number, overrides=overrides, started=time.time(), command=command)
+    job.write("running", job=number, overrides=overrides, started=time.time(), command=rerun_command(folder, overrides))
     try:
         yield job
     except BaseException as error:
         if isinstance(error, SystemExit) and error.code in (0, None):
             _well(job)
             raise
-        job.write("failed", ended=time.time(), error=sentence(error))
+        job.write("failed", ended=time.time(), error=sentence(error), command=rerun_command(folder, overrides))
         if not job.silent and not (folder / "error.log").exists():  # the job's own processes may have written theirs
             trace = "".join(traceback.format_exception(error))
             (folder / "error.log").write_text(without_secrets(trace), encoding="utf-8")
@@ -98,7 +97,7 @@ def tracked_job(folder: str | Path) -> Iterator[Job]:
 
 def _well(job: Job) -> str:
     state = job.state
-    more = {"command": f"python train.py resume={_quoted(job.folder)}"} if state == "preempted" else {}
+    more = {"command": _resume(job.folder)} if state == "preempted" else {}
     job.write(state, ended=time.time(), error=None, **more)
     return state
 
@@ -121,18 +120,20 @@ def multirun_name() -> str | None:
 
 
 def rerun_command(folder: Path, overrides: list[str]) -> str:
-    """The command that runs one job again, alone, into the same folder."""
+    """The command that runs one job again, alone, in the same folder; a run that has begun there is gone on with."""
+    if (folder / "config.yaml").exists():
+        return _resume(folder)
     words = ["python", "train.py", *overrides]
     if any(word.lstrip("+").startswith("sweeps=") for word in overrides):
         words.append("hydra.mode=RUN")  # the study would start the whole multirun again
     return " ".join(shlex.quote(word) for word in [*words, f"hydra.run.dir={_hydra_text(str(folder))}"])
 
 
-def run_on_devices(folder: str | Path, processes: int, script: str | Path) -> None:
+def run_on_devices(folder: str | Path, processes: int, script: str | Path) -> dict[str, Any]:
     """Run this job of a multirun as `processes` processes of its own (torchrun), into the same folder.
 
     In a multirun Lightning's own launcher would start every process on the whole sweep again. The children run the
-    same overrides as a single run.
+    same overrides as a single run. Returns their metrics.json, empty when they were asked to stop before its end.
 
     Raises:
         JobFailed: they ended with an error.
@@ -160,6 +161,7 @@ def run_on_devices(folder: str | Path, processes: int, script: str | Path) -> No
     if code != 0 and status.get("state") != "preempted":
         said = status.get("error")
         raise JobFailed(str(said) if said else f"the job's processes ended with status {code}.")
+    return _read(folder / "metrics.json")
 
 
 def runs_elsewhere(processes: int) -> bool:
@@ -169,11 +171,7 @@ def runs_elsewhere(processes: int) -> bool:
 
 def read_status(folder: str | Path) -> dict[str, Any]:
     """What status.json says; empty when there is none."""
-    try:
-        kept = json.loads((Path(folder) / STATUS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return kept if isinstance(kept, dict) else {}
+    return _read(Path(folder) / STATUS)
 
 
 def sentence(error: BaseException) -> str:
@@ -209,6 +207,14 @@ def _forwarding(child: subprocess.Popen[Any]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
 def _task() -> tuple[list[str], int | None]:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
@@ -234,8 +240,8 @@ def _hydra_text(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _quoted(path: Path) -> str:
-    return shlex.quote(_hydra_text(str(path)))
+def _resume(folder: Path) -> str:
+    return "python train.py " + shlex.quote(f"resume={_hydra_text(str(folder))}")
 
 
 def _let_go() -> None:

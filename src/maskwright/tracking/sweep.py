@@ -13,7 +13,7 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 
-from maskwright.tracking.jobs import STATUS, is_failure, read_status
+from maskwright.tracking.jobs import STATUS, is_failure, read_status, rerun_command
 
 FIGURES = ("ruler/accuracy", "ruler/loss", "speed/tokens_per_second")
 
@@ -63,6 +63,8 @@ def gather(folder: Path, since: float = 0.0) -> list[dict[str, Any]]:
             metrics = json.loads((path.parent / "metrics.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             metrics = {}
+        if status.get("state") == "running":  # a killed job could not say itself how far it had come
+            status["command"] = rerun_command(path.parent, status.get("overrides", []))
         figures = {name: metrics.get(name) for name in FIGURES} if not is_failure(status) else {}
         jobs.append(status | {"folder": str(path.parent)} | figures)
     return sorted(jobs, key=lambda job: (job.get("job") is None, job.get("job"), job["folder"]))

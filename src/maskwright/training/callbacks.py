@@ -30,7 +30,7 @@ class Validated(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         # Listed before the weight average, so that an averaged network is still in place.
-        step = pl_module.trained_steps
+        step = trainer.global_step
         self.record.log(step, pl_module.validation)
         for prefix, network in pl_module.objective.ruled().items():
             if not isinstance(network, str) and self.record.loggers and self._example is not None:

@@ -49,7 +49,6 @@ class Pretraining(L.LightningModule):
         self.steps, self.micro_rows, self.dropout_seed, self.clip = steps, micro_rows, dropout_seed, clip
         self.validation: dict[str, float] = {}  # what the last validation measured
         self.validated_at = -1  # after how many steps
-        self.trained_steps = 0
 
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer_recipe.build(self.objective)
@@ -74,7 +73,6 @@ class Pretraining(L.LightningModule):
         grad_norm = self._clip()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        self.trained_steps = batch.step + 1
         return self._measured(batch, share, sums, grad_norm, optimizer.optimizer)
 
     def _loss(self, micro: Batch, share: Mapping[str, Tensor], sums: dict[str, Tensor]) -> Tensor:
@@ -141,7 +139,7 @@ class Pretraining(L.LightningModule):
         for prefix, tally in self._rulers.items():
             for name, value in tally.result(self._over_ranks(tally.sums_4)).items():
                 results[f"{prefix}/{name}"] = value
-        self.validation, self.validated_at = results, self.trained_steps
+        self.validation, self.validated_at = results, self.global_step
         self._refuse_nan(results)
 
     def _refuse_nan(self, results: Mapping[str, float]) -> None:
