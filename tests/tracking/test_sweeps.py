@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((ROOT / "sweeps").glob("*.yaml"))
@@ -31,15 +32,21 @@ def test_a_study_and_its_twin_agree_and_their_choices_exist(path):
     assert study["hydra"]["mode"] == "MULTIRUN" and path.read_text().startswith("# @package _global_\n")
     assert twin["parameters"] == {name: wanted(value) for name, value in params.items()}
     assert twin["program"] == "train.py" and twin["metric"]["name"] == "ruler/loss"
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
+def test_every_value_of_a_study_composes(path, monkeypatch):
+    monkeypatch.setenv("MASKWRIGHT_ROOT", str(ROOT))
+    params = yaml.safe_load(path.read_text())["hydra"]["sweeper"]["params"]
+    choices = {}
     for name, value in params.items():
-        if "." in name:
-            group, key = name.split(".", 1)
-            options = str(params.get(group, "")).split(",")
-            for option in options:
-                assert key in yaml.safe_load((ROOT / "conf" / group / f"{option}.yaml").read_text())
-        elif name != "seed":
-            for option in str(value).split(","):
-                assert (ROOT / "conf" / name / f"{option}.yaml").is_file(), f"{path.name}: {name}={option}"
+        law = wanted(value)
+        choices[name] = law.get("values", [law.get("value", law.get("min"))])
+    first = {name: values[0] for name, values in choices.items()}
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        for name, values in choices.items():
+            for value in values:
+                compose("train", [f"{k}={v}" for k, v in (first | {name: value}).items()])
 
 
 def test_every_twin_has_a_study():
