@@ -27,14 +27,14 @@ def main(cfg: DictConfig) -> float | None:
     try:
         with tracked_job(folder) as tracked:
             from maskwright.training.folder import resumed
+            from maskwright.training.recipe import build
             from maskwright.training.run import Preempted, pretrain
 
             if cfg.resume:
                 cfg = resumed(cfg.resume, cfg, job.overrides.task)
-            processes = cfg.hardware.devices if isinstance(cfg.hardware.devices, int) else 1
-            if runs_elsewhere(processes):
-                run_on_devices(folder, processes, ROOT / "train.py")
-                return None
+            chosen = build(cfg, "hardware").resolve()
+            if runs_elsewhere(chosen.devices):
+                return run_on_devices(folder, chosen.devices, ROOT / "train.py").get("ruler/loss")
             try:
                 return pretrain(cfg, job.runtime.choices, folder, multirun_name()).get("ruler/loss")
             except Preempted:

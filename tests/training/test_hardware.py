@@ -22,7 +22,6 @@ from maskwright.training.hardware import (
 @pytest.fixture
 def cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
 
 
 def flags(monkeypatch, avx, amx):
@@ -147,7 +146,7 @@ def test_activation_bytes_bound_what_a_network_keeps():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"accelerator": "tpu"}, "hardware.accelerator is 'tpu'; choose one of auto, cpu, cuda, mps."),
+        ({"accelerator": "tpu"}, "hardware.accelerator is 'tpu'; choose one of auto, cpu, cuda."),
         ({"precision": "16"}, "hardware.precision is '16'; choose one of auto, 32, bf16."),
         ({"threads": 0}, "hardware.threads is 0; give a whole number of at least 1, or auto."),
         ({"micro_rows": "all"}, "hardware.micro_rows is 'all'; give a whole number of at least 1, or auto."),

@@ -17,7 +17,7 @@ from maskwright.errors import RecipeError
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
 
-_ACCELERATORS = ("auto", "cpu", "cuda", "mps")
+_ACCELERATORS = ("auto", "cpu", "cuda")
 _STRATEGIES = ("single", "ddp", "fsdp")
 _PRECISIONS = ("auto", "32", "bf16")
 
@@ -308,7 +308,6 @@ def available_memory() -> float:
 def _accelerator(asked: str) -> str:
     there = {
         "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if asked == "auto":

@@ -1,0 +1,150 @@
+"""Objectives against transformers' own losses, closed forms and gradients that must be zero."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from maskwright.errors import RecipeError
+from maskwright.masking.draws import Draws
+from maskwright.objectives import CausalLM, Electra, MaskedLM, RowLayout
+from maskwright.objectives.electra import sample
+from maskwright.objectives.losses import next_tokens
+
+LENGTH = 12
+LAYOUT = RowLayout(LENGTH, padded=True, blocks=False)
+PAPER = dict(generator_width=1.0, generator_depth=0.5, temperature=1.0, generator_weight=1.0, detector_weight=50.0)
+
+
+def built(objective, recipe, tokenizer):
+    torch.manual_seed(0)
+    objective.build(recipe, tokenizer, LAYOUT, LENGTH)
+    return objective.eval()
+
+
+def mean(objective, batch, name):
+    where = objective.where(batch)[name]
+    return (objective.terms(batch)[name] * where).sum() / where.sum()
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert", "deberta_v3", "electra"])
+def test_mlm_is_the_loss_that_transformers_computes(family, model, tokenizer, batch):
+    objective, one = built(MaskedLM(), model(family), tokenizer), batch()
+    view = one.views["main"]
+    labels_BL = view.clean_BL.masked_fill(view.outcome_BL == 0, -100)
+    theirs = objective.network.hf(input_ids=view.ids_BL, attention_mask=view.valid_BL.long(), labels=labels_BL)
+    assert mean(objective, one, "mlm").item() == pytest.approx(theirs.loss.item(), rel=1e-5)
+    right_BL = (theirs.logits.argmax(-1) == view.clean_BL)[view.outcome_BL > 0]
+    assert mean(objective, one, "accuracy/mlm").item() == pytest.approx(right_BL.float().mean().item())
+
+
+def test_clm_is_the_loss_that_transformers_computes(model, tokenizer, batch):
+    objective, one = built(CausalLM(), model("llama"), tokenizer), batch()
+    ids_BL, valid_BL = one.rows["ids"], one.rows["document"] > 0
+    theirs = objective.network.hf(input_ids=ids_BL, attention_mask=valid_BL.long(), labels=ids_BL.masked_fill(~valid_BL, -100))
+    assert mean(objective, one, "clm").item() == pytest.approx(theirs.loss.item(), rel=1e-5)
+
+
+def test_a_token_is_not_predicted_from_another_document():
+    ids_BL, document_BL = torch.tensor([[2, 7, 8, 3, 2, 9, 3, 0]]), torch.tensor([[1, 1, 1, 1, 2, 2, 2, 0]])
+    target_BL, counts_BL = next_tokens(ids_BL, document_BL)
+    assert target_BL.tolist() == [[7, 8, 3, 2, 9, 3, 0]]
+    assert counts_BL.tolist() == [[True, True, True, False, True, True, False]]
+
+
+@pytest.mark.parametrize("sharing", ["none", "tied", "gdes"])
+def test_the_detector_teaches_the_generator_nothing(sharing, model, tokenizer, batch):
+    objective = built(Electra(sharing=sharing, **PAPER), model("electra", embedding_size=8), tokenizer)
+    mean(objective, batch(), "detector").backward()
+    shared = {id(p) for p in objective.detector.parameters()}
+    for name, parameter in objective.generator.named_parameters():
+        if sharing == "tied" and id(parameter) in shared:
+            continue
+        assert parameter.grad is None or not parameter.grad.any(), name
+    table = objective.generator.word_embeddings.weight
+    if sharing == "tied":
+        assert table is objective.detector.word_embeddings.weight and table.grad.any()
+    if sharing == "gdes":
+        assert objective.detector.word_embeddings.delta.grad.any()
+
+
+def test_gradient_disentangled_tables_begin_equal_and_the_generator_moves_both(model, tokenizer, batch):
+    objective = built(Electra(sharing="gdes", **PAPER), model("bert"), tokenizer)
+    generator, detector = objective.generator.word_embeddings, objective.detector.word_embeddings
+    assert torch.equal(generator.weight, detector.weight)
+    mean(objective, batch(), "generator").backward()
+    assert generator.weight.grad.any() and detector.delta.grad is None
+    with torch.no_grad():
+        generator.weight.add_(1)
+        detector.delta.add_(0.5)
+    assert torch.allclose(detector.weight, generator.weight + 0.5)
+
+
+def detector_input(objective, batch):
+    seen = []
+    encode = objective.detector.encode
+    objective.detector.encode = lambda ids, *args, **kwargs: (seen.append(ids), encode(ids, *args, **kwargs))[1]
+    terms = objective.terms(batch)
+    objective.detector.encode = encode
+    return seen[0], terms
+
+
+def test_a_generator_that_copies_leaves_nothing_to_detect(model, tokenizer, batch):
+    objective, one = built(Electra(sharing="none", **PAPER), model("electra"), tokenizer), batch()
+    view = one.views["main"]
+    sure_BKV = 200.0 * torch.nn.functional.one_hot(view.target_BK, len(tokenizer))
+    objective.generator.predict = lambda hidden: sure_BKV
+    shown_BL, terms = detector_input(objective, one)
+    assert torch.equal(shown_BL, view.clean_BL)
+    # every label is 0: the loss is that of "original" everywhere
+    logits_BL = objective.detector.detect(objective.encode(objective.detector, shown_BL, view.document_BL))
+    assert torch.allclose(terms["detector"], torch.nn.functional.softplus(logits_BL), atol=1e-6)
+
+
+def test_the_detector_reads_samples_in_the_clean_text(model, tokenizer, batch):
+    objective, one = built(Electra(sharing="tied", **PAPER), model("electra"), tokenizer), batch()
+    view = one.views["main"]
+    # sampling [MASK] or another special token is all but ruled out by a strong bias
+    predict = objective.generator.predict
+    objective.generator.predict = lambda hidden: predict(hidden) - 1e4 * (torch.arange(len(tokenizer)) < 5)
+    shown_BL, _ = detector_input(objective, one)
+    assert not (shown_BL == tokenizer.mask_token_id).any()
+    assert torch.equal(shown_BL[view.outcome_BL == 0], view.clean_BL[view.outcome_BL == 0])
+    assert objective.weights["generator"] == 1 and objective.weights["detector"] == 50
+    assert objective.where(one)["detector"].sum() == (one.rows["document"] > 0).sum()
+
+
+def test_samples_follow_the_softmax_and_do_not_depend_on_the_batch():
+    logits_V = torch.tensor([0.0, 1.0, -1.0, 2.0, 0.5])
+    draws = Draws(0, "main.generator", torch.zeros(2000, dtype=torch.int64), torch.arange(2000))
+    place_BK = torch.arange(10).expand(2000, 10)
+    drawn_BK = sample(logits_V.expand(2000, 10, 5), place_BK, draws)
+    observed_V, expected_V = torch.bincount(drawn_BK.flatten(), minlength=5), 20_000 * logits_V.softmax(0)
+    assert ((observed_V - expected_V) ** 2 / expected_V).sum() < 18.5  # chi-square, 4 degrees of freedom, 0.1 %
+    few = Draws(0, "main.generator", torch.zeros(3, dtype=torch.int64), torch.arange(7, 10))
+    assert torch.equal(sample(logits_V.expand(3, 10, 5), place_BK[7:10], few), drawn_BK[7:10])
+
+
+@pytest.mark.parametrize("objective", [MaskedLM(), Electra(sharing="tied", **PAPER)], ids=["mlm", "electra"])
+def test_a_batch_without_masks_has_finite_losses_that_count_nothing(objective, model, tokenizer, batch):
+    one = batch(rate=0.0)
+    built(objective, model("electra"), tokenizer)
+    terms, where = objective.terms(one), objective.where(one)
+    assert all(torch.isfinite(value).all() for value in terms.values())
+    for name in ("mlm", "generator"):
+        assert name not in where or where[name].sum() == 0
+
+
+def test_a_wrong_network_is_refused_in_one_sentence(model):
+    with pytest.raises(RecipeError) as refused:
+        Electra.check("electra", "llama_tiny", model("llama"))
+    assert str(refused.value) == "objective=electra needs an encoder; model=llama_tiny is a decoder; try model=electra_tiny."
+    with pytest.raises(RecipeError, match="objective=clm needs a decoder; model=bert_tiny is an encoder; try model=llama_tiny"):
+        CausalLM.check("clm", "bert_tiny", model("bert"))
+
+
+def test_what_has_no_ruler_says_why(model, tokenizer):
+    electra = built(Electra(sharing="tied", **PAPER), model("electra"), tokenizer)
+    assert "no distribution over tokens" in electra.ruled()["ruler"]
+    assert electra.ruled()["generator/ruler"] is electra.generator
+    assert isinstance(built(CausalLM(), model("llama"), tokenizer).ruled()["ruler"], str)
