@@ -102,7 +102,13 @@ def small_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compose(small_text: Path) -> Callable[..., tuple[Any, dict[str, str]]]:
+def small_options(small_text: Path) -> list[str]:
+    """Overrides of a run small enough for a test."""
+    return ["data=text", f"data.files={small_text}", "data.document=blank_line", "data.heldout=0.2", *SMALL]
+
+
+@pytest.fixture(scope="session")
+def compose(small_options: list[str]) -> Callable[..., tuple[Any, dict[str, str]]]:
     """`compose("objective=electra", ...)`: the config of a small run and the choice made in each group."""
 
     def composed(*overrides: str, config: str = "train", small: bool = True) -> tuple[Any, dict[str, str]]:
@@ -112,9 +118,8 @@ def compose(small_text: Path) -> Callable[..., tuple[Any, dict[str, str]]]:
 
         os.environ.setdefault("MASKWRIGHT_ROOT", str(ROOT))
         OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
-        base = ("data=text", f"data.files={small_text}", "data.document=blank_line", "data.heldout=0.2", *SMALL)
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            cfg = hydra_compose(config, [*(base if small else ()), *overrides], return_hydra_config=True)
+            cfg = hydra_compose(config, [*(small_options if small else ()), *overrides], return_hydra_config=True)
         choices = {str(group): choice for group, choice in cfg.hydra.runtime.choices.items() if "hydra/" not in group}
         OmegaConf.set_struct(cfg, False)
         del cfg["hydra"]

@@ -21,9 +21,11 @@ def located(init_from: str) -> str:
         return init_from
     if folder.is_file():
         raise RecipeError(f"model.init_from is the file {init_from}; give the folder that holds config.json.")
-    for candidate in (folder, folder / "export"):
+    candidates = (folder, folder / "export")
+    for candidate in candidates:
         if (candidate / "config.json").is_file():
             return str(candidate)
+    for candidate in candidates:
         inner = sorted(path.parent for path in candidate.glob("*/config.json"))
         if inner:
             names = " or ".join(f"model.init_from={path}" for path in inner)

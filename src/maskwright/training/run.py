@@ -305,7 +305,10 @@ def quiet() -> None:
     """Silence what our own arrangement makes untrue: hints about loaders, loggers and checkpoints of Lightning's own."""
     import logging
 
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*checkpoint directory.*exists.*", ".*mid-epoch.*", ".*isn't being saved.*"):
+    for message in (".*does not have many workers.*", ".*checkpoint directory.*exists.*", ".*mid-epoch.*", ".*isn't being saved.*", ".*smaller than the logging interval.*", ".*LeafSpec.*"):
         warnings.filterwarnings("ignore", message)
