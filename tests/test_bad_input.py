@@ -63,7 +63,10 @@ def files(tmp_path_factory):
     (folder / "unknown.json").write_text('{"zzzzzzz": 2.0}')
     (folder / "nothing").mkdir()
     names = {"empty": "empty.txt", "binary": "binary.txt", "jsonl": "rows.jsonl", "nothing": "nothing"}
-    return {k: folder / v for k, v in names.items()} | {"weights": folder / "weights.json", "unknown": folder / "unknown.json"}
+    return {k: folder / v for k, v in names.items()} | {
+        "weights": folder / "weights.json",
+        "unknown": folder / "unknown.json",
+    }
 
 
 @pytest.mark.parametrize("overrides", TABLE, ids=" ".join)

@@ -19,14 +19,24 @@ SHOWN = [
     for page in PAGES
     for match in re.findall(r"(?:^ {4}|`)(python (?:train|show_masks)\.py[^`#\n]*)", page.read_text(), re.MULTILINE)
 ]
-TRAIN = list(dict.fromkeys(command for _, command in SHOWN if command.startswith("python train.py") and "--help" not in command))
-NOT_RUN = {"data=hub": "needs the network", "hardware=ddp": "needs several devices", "_base": "takes long", "bebeshka": "takes long"}
+TRAIN = list(
+    dict.fromkeys(command for _, command in SHOWN if command.startswith("python train.py") and "--help" not in command)
+)
+NOT_RUN = {
+    "data=hub": "needs the network",
+    "hardware=ddp": "needs several devices",
+    "_base": "takes long",
+    "bebeshka": "takes long",
+}
 
 
 def words(command: str) -> list[str]:
     """The overrides of the first job that a command starts."""
     overrides = [word for word in shlex.split(command)[2:] if word != "-m" and not word.startswith("hydra")]
-    return [re.sub(r"=interval\(([^,]*),.*", r"=\1", word) if "interval" in word else word.split(",")[0] for word in overrides]
+    return [
+        re.sub(r"=interval\(([^,]*),.*", r"=\1", word) if "interval" in word else word.split(",")[0]
+        for word in overrides
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +57,11 @@ def test_a_shown_command_runs(command, compose, pretrain, finished, small_text, 
         return  # a pattern, not a command
     weights = tmp_path / "weights.json"
     weights.write_text('{"the": 0.5}')
-    replaced = {"data.files": f"data.files={small_text}", "masking.weight.file": f"masking.weight.file={weights}", "data.text_column": "data.text_column=text"}
+    replaced = {
+        "data.files": f"data.files={small_text}",
+        "masking.weight.file": f"masking.weight.file={weights}",
+        "data.text_column": "data.text_column=text",
+    }
     overrides = [replaced.get(word.split("=")[0], word) for word in overrides]
     if reason:
         from maskwright.training.recipe import assemble
@@ -59,7 +73,11 @@ def test_a_shown_command_runs(command, compose, pretrain, finished, small_text, 
         return
     smaller = ["trainer.max_steps=2", "trainer.max_epochs=null"]
     if any(word.startswith("model=") or "small" in word for word in overrides):
-        smaller += ["model.config.hidden_size=16", "model.config.num_attention_heads=2", "model.config.num_hidden_layers=1"]
+        smaller += [
+            "model.config.hidden_size=16",
+            "model.config.num_attention_heads=2",
+            "model.config.num_hidden_layers=1",
+        ]
     if any("data.document" in word for word in overrides):
         overrides = [word for word in overrides if "data.document" not in word]
     assert pretrain(*overrides, *smaller, "logger=csv", folder=tmp_path / "run")["steps"] == 2
@@ -86,7 +104,9 @@ def test_sigterm_saves_and_exits_cleanly_and_the_run_goes_on(start, tmp_path):
     folder = tmp_path / "run"
     process = start("train.py", f"hydra.run.dir={folder}", "trainer.max_steps=100000", "checkpoint.every=100000")
     until = time.time() + 120
-    while time.time() < until and not ((folder / "metrics.csv").exists() and (folder / "metrics.csv").read_text().count("\n") > 5):
+    while time.time() < until and not (
+        (folder / "metrics.csv").exists() and (folder / "metrics.csv").read_text().count("\n") > 5
+    ):
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=120)
@@ -122,7 +142,9 @@ def test_a_mistake_is_one_sentence_and_status_2(start, tmp_path):
 
 def test_help_is_quick_and_names_every_group():
     began = time.perf_counter()
-    out = subprocess.run([sys.executable, "train.py", "--help"], cwd=ROOT, text=True, capture_output=True, check=True).stdout
+    out = subprocess.run(
+        [sys.executable, "train.py", "--help"], cwd=ROOT, text=True, capture_output=True, check=True
+    ).stdout
     assert time.perf_counter() - began < 10  # about 1 s on an idle machine
     for group in ("objective", "masking", "rate", "corruption", "model", "data", "hardware", "experiment"):
         assert f"\n{group}: " in out

@@ -46,7 +46,9 @@ def test_the_figures_are_those_of_plain_transformers(pretrain, compose, tmp_path
     nats = -chance_BLV.gather(-1, view.clean_BL[..., None])[..., 0][masked_BL]
     assert masked_BL.sum() == torch.floor(view.maskable_BL.sum(1) * 0.15 + 0.5 + 1e-6).clamp(min=1).sum()
     assert whole["ruler/loss"] == pytest.approx(nats.mean().item(), rel=1e-4)
-    assert whole["ruler/accuracy"] == pytest.approx((chance_BLV.argmax(-1) == view.clean_BL)[masked_BL].float().mean().item())
+    assert whole["ruler/accuracy"] == pytest.approx(
+        (chance_BLV.argmax(-1) == view.clean_BL)[masked_BL].float().mean().item()
+    )
     bits = nats.sum().item() / math.log(2) / rows["bytes"][masked_BL].sum().item()
     assert whole["ruler/bits_per_byte"] == pytest.approx(bits, rel=1e-4)
     assert figures["ruler/loss"] != whole["ruler/loss"]  # 16 rows were measured there

@@ -33,7 +33,9 @@ def make_tokenizer(words: int = 91) -> PreTrainedTokenizerFast:
     )
 
 
-TINY = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, max_position_embeddings=24)
+TINY = dict(
+    hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, max_position_embeddings=24
+)
 DISENTANGLED = dict(
     relative_attention=True,
     position_buckets=8,

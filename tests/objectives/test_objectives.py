@@ -41,7 +41,9 @@ def test_mlm_is_the_loss_that_transformers_computes(family, model, tokenizer, ba
 def test_clm_is_the_loss_that_transformers_computes(model, tokenizer, batch):
     objective, one = built(CausalLM(), model("llama"), tokenizer), batch()
     ids_BL, valid_BL = one.rows["ids"], one.rows["document"] > 0
-    theirs = objective.network.hf(input_ids=ids_BL, attention_mask=valid_BL.long(), labels=ids_BL.masked_fill(~valid_BL, -100))
+    theirs = objective.network.hf(
+        input_ids=ids_BL, attention_mask=valid_BL.long(), labels=ids_BL.masked_fill(~valid_BL, -100)
+    )
     assert mean(objective, one, "clm").item() == pytest.approx(theirs.loss.item(), rel=1e-5)
 
 
@@ -138,8 +140,13 @@ def test_a_batch_without_masks_has_finite_losses_that_count_nothing(objective, m
 def test_a_wrong_network_is_refused_in_one_sentence(model):
     with pytest.raises(RecipeError) as refused:
         Electra.check("electra", "llama_tiny", model("llama"))
-    assert str(refused.value) == "objective=electra needs an encoder; model=llama_tiny is a decoder; try model=electra_tiny."
-    with pytest.raises(RecipeError, match="objective=clm needs a decoder; model=bert_tiny is an encoder; try model=llama_tiny"):
+    assert (
+        str(refused.value)
+        == "objective=electra needs an encoder; model=llama_tiny is a decoder; try model=electra_tiny."
+    )
+    with pytest.raises(
+        RecipeError, match="objective=clm needs a decoder; model=bert_tiny is an encoder; try model=llama_tiny"
+    ):
         CausalLM.check("clm", "bert_tiny", model("bert"))
 
 

@@ -71,7 +71,7 @@ def test_only_layer_matrices_are_hidden():
     assert sum(len(part) for part in (groups.hidden, groups.rest, groups.no_decay)) == len(list(net.parameters()))
 
 
-def test_hidden_matrices_of_transformers_exclude_embeddings_and_heads():
+def test_hidden_matrices_of_transformers_exclude_embeddings_and_vocabularies():
     from transformers import ElectraConfig, ElectraForMaskedLM, ModernBertConfig, ModernBertForMaskedLM
 
     electra = ElectraForMaskedLM(
@@ -82,7 +82,8 @@ def test_hidden_matrices_of_transformers_exclude_embeddings_and_heads():
     )  # fmt: skip
     # Held in a list, as a shell may do: the list around networks is not a stack of layers.
     hidden = names(electra, group(nn.ModuleList([electra])).hidden)
-    assert len(hidden) == 2 * 6 and all(".encoder.layer." in name for name in hidden)
+    assert len(hidden) == 2 * 6 + 1
+    assert {name for name in hidden if ".encoder.layer." not in name} == {"generator_predictions.dense.weight"}
     modern = ModernBertForMaskedLM(
         ModernBertConfig(
             vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
@@ -90,7 +91,8 @@ def test_hidden_matrices_of_transformers_exclude_embeddings_and_heads():
         )
     )  # fmt: skip
     hidden = names(modern, group(modern).hidden)
-    assert len(hidden) == 2 * 4 and all(name.startswith("model.layers.") for name in hidden)
+    assert len(hidden) == 2 * 4 + 1
+    assert {name for name in hidden if not name.startswith("model.layers.")} == {"head.dense.weight"}
 
 
 def test_weights_shared_by_two_networks_count_once_and_frozen_ones_never():

@@ -72,7 +72,11 @@ def whole(tmp_path_factory, compose):
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])
-@pytest.mark.parametrize("killed", [(1, False), (3, False), (5, False), (3, True)], ids=["before-first-checkpoint", "mid", "late", "in-validation"])
+@pytest.mark.parametrize(
+    "killed",
+    [(1, False), (3, False), (5, False), (3, True)],
+    ids=["before-first-checkpoint", "mid", "late", "in-validation"],
+)
 def test_a_killed_run_goes_on_bit_for_bit(workers, killed, whole, tmp_path, pretrain):
     if workers and killed[0] != 3:
         pytest.skip("one moment is enough for loaders with workers")

@@ -44,7 +44,9 @@ class Batch:
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """The rows on `device`; views are made there, after the transfer."""
-        return replace(self, rows={name: tensor.to(device, non_blocking=non_blocking) for name, tensor in self.rows.items()})
+        return replace(
+            self, rows={name: tensor.to(device, non_blocking=non_blocking) for name, tensor in self.rows.items()}
+        )
 
     def pin_memory(self) -> Batch:
         """For the loader's pinned transfer."""

@@ -50,7 +50,12 @@ class Tally:
         logits_BKV = self.network.predict(pick(hidden_BLD, view.place_BK))
         counts_BK = view.counts_BK.double()
         bytes_BK = batch.rows["bytes"].gather(1, view.place_BK)
-        parts = (token_loss(logits_BKV, view.target_BK), hits(logits_BKV, view.target_BK), torch.ones_like(counts_BK), bytes_BK)
+        parts = (
+            token_loss(logits_BKV, view.target_BK),
+            hits(logits_BKV, view.target_BK),
+            torch.ones_like(counts_BK),
+            bytes_BK,
+        )
         sums_4 = torch.stack([(part.double() * counts_BK).sum() for part in parts])
         self.sums_4 = self.sums_4.to(sums_4.device) + sums_4
 

@@ -82,17 +82,25 @@ class Counted(Budget):
     """
 
     def __init__(self, of: str, rounding: str, overshoot: str, at_least: int, at_most: int | None) -> None:
-        for name, value, known in (("of", of, _OF), ("rounding", rounding, _ROUNDINGS), ("overshoot", overshoot, _OVERSHOOTS)):
+        for name, value, known in (
+            ("of", of, _OF),
+            ("rounding", rounding, _ROUNDINGS),
+            ("overshoot", overshoot, _OVERSHOOTS),
+        ):
             if value not in known:
                 raise RecipeError(f"masking.budget.{name} is {value}; choose one of {', '.join(known)}.")
         if at_least < 0 or (at_most is not None and at_most < at_least):
-            raise RecipeError(f"masking.budget.at_least={at_least} and at_most={at_most} must be 0 <= at_least <= at_most.")
+            raise RecipeError(
+                f"masking.budget.at_least={at_least} and at_most={at_most} must be 0 <= at_least <= at_most."
+            )
         self.of, self.rounding, self.overshoot = of, rounding, overshoot
         self.at_least, self.at_most = at_least, at_most
 
     def check(self, unit: Unit) -> None:
         if self.of == "start" and not unit.counts_starts:
-            raise RecipeError(f"masking.budget.of=start counts span starts; {unit.describe()} has none: use of=token or masking=span.")
+            raise RecipeError(
+                f"masking.budget.of=start counts span starts; {unit.describe()} has none: use of=token or masking=span."
+            )
         if unit.planned and self.of != "token":
             raise RecipeError(f"{unit.describe()} needs a count of tokens; set masking.budget.of=token.")
 
@@ -150,7 +158,9 @@ class Counted(Budget):
     def _whole_last(self, ranking: Ranking, counts_BK: Tensor, wanted_B: Tensor, draws: Draws) -> Tensor:
         """Take the unit at the boundary whole or not at all."""
         last_B1 = (wanted_B - 1).clamp(min=0)[:, None]
-        in_last_BK = (ranking.time_BK == ranking.time_BK.gather(1, last_B1)) & ranking.arrives_BK & (wanted_B > 0)[:, None]
+        in_last_BK = (
+            (ranking.time_BK == ranking.time_BK.gather(1, last_B1)) & ranking.arrives_BK & (wanted_B > 0)[:, None]
+        )
         fits_B = (in_last_BK & counts_BK).sum(1)
         take_B = fits_B > 0
         if self.overshoot == "random":
@@ -174,7 +184,9 @@ class Counted(Budget):
         order_BK = (~fits_BL).to(torch.int8).sort(dim=1, stable=True).indices[:, :most]
         return ranking.place_BK.gather(1, order_BK), fits_BL.gather(1, order_BK)
 
-    def _take_starts(self, arrivals: Arrivals, field: Field, rate_B: Tensor, draws: Draws, most: int) -> tuple[Tensor, Tensor]:
+    def _take_starts(
+        self, arrivals: Arrivals, field: Field, rate_B: Tensor, draws: Draws, most: int
+    ) -> tuple[Tensor, Tensor]:
         """Everything that the earliest starts cover."""
         assert arrivals.start_BS is not None
         ranking = rank(arrivals.time_BL, field.available_BL, most)

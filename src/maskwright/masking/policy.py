@@ -34,7 +34,9 @@ class Masking:
 
     def __init__(self, unit: Unit, budget: Budget, weight: Weight | None = None) -> None:
         if weight is not None and not unit.weighs:
-            raise RecipeError(f"masking.weight does not steer {unit.describe()}; use masking=random or masking=whole_word with it.")
+            raise RecipeError(
+                f"masking.weight does not steer {unit.describe()}; use masking=random or masking=whole_word with it."
+            )
         budget.check(unit)
         self.unit, self.budget, self.weight = unit, budget, weight
 

@@ -41,7 +41,9 @@ class Covered(NamedTuple):
     start_BL: Tensor  # int64, the place where that span starts, negative for one that starts before the row
 
 
-def cover(start: Tensor, reach: Tensor, ghost_start: Tensor, ghost_reach: Tensor, maskable_BL: Tensor, longest: int) -> Covered:
+def cover(
+    start: Tensor, reach: Tensor, ghost_start: Tensor, ghost_reach: Tensor, maskable_BL: Tensor, longest: int
+) -> Covered:
     """The earliest span over each place, when every place may start one.
 
     Spans stop at unmaskable places; ghost spans that start before such an edge make up for those cut off, so that all

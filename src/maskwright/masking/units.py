@@ -101,7 +101,9 @@ class Span(Unit):
         starts_BL = field.starts("word")
         word_BL = starts_BL.cumsum(1) - 1
         # The race runs over words: column w of a [B, W] tensor is the row's w-th word.
-        first_BW = torch.full_like(word_BL, length - 1).scatter_reduce(1, word_BL, field.place_L.expand(field.shape), "amin")
+        first_BW = torch.full_like(word_BL, length - 1).scatter_reduce(
+            1, word_BL, field.place_L.expand(field.shape), "amin"
+        )
         there_BW = field.place_L <= word_BL[:, -1:]
         maskable_BW = field.maskable_BL.gather(1, first_BW) & there_BW
         start_BW = draws("span.start", length)
@@ -121,7 +123,9 @@ class Span(Unit):
             time_BW.gather(1, word_BL),
             unit_BW.gather(1, word_BL),
             # A start's place on the same clock as the positions that it covers, so that budgets may count starts.
-            race.evened(start_BW.masked_fill(~maskable_BW, torch.inf), race.geometric_survival(self.p, self.most_words)),
+            race.evened(
+                start_BW.masked_fill(~maskable_BW, torch.inf), race.geometric_survival(self.p, self.most_words)
+            ),
         )
 
     def longest(self, longest: Mapping[str, int]) -> int:

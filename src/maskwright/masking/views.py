@@ -71,7 +71,9 @@ class Views:
         if recipe.relation == "independent":
             return
         if recipe.to not in self.most:
-            raise RecipeError(f"{name}.to is {recipe.to}; it must name a view listed before it ({', '.join(self.most) or 'none'}).")
+            raise RecipeError(
+                f"{name}.to is {recipe.to}; it must name a view listed before it ({', '.join(self.most) or 'none'})."
+            )
         if recipe.masking.unit.planned and recipe.relation != "same":
             raise RecipeError(
                 f"{name}.relation={recipe.relation} needs one race with two deadlines, and {recipe.masking.unit.describe()} "

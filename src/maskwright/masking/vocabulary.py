@@ -29,7 +29,9 @@ class Vocabulary:
         """Raises RecipeError when the tokenizer has no mask or padding token."""
         for name in ("mask", "pad"):
             if getattr(tokenizer, f"{name}_token_id") is None:
-                raise RecipeError(f"The tokenizer has no {name} token; train one here with tokenizer=wordpiece, or add it.")
+                raise RecipeError(
+                    f"The tokenizer has no {name} token; train one here with tokenizer=wordpiece, or add it."
+                )
         special = tuple(sorted(set(tokenizer.all_special_ids)))
         return cls(len(tokenizer), tokenizer.mask_token_id, tokenizer.pad_token_id, special)
 

@@ -44,7 +44,9 @@ class TokenTable(Weight):
         try:
             self._weights = {str(token): float(weight) for token, weight in json.loads(Path(file).read_text()).items()}
         except (OSError, ValueError, AttributeError) as error:
-            raise RecipeError(f"masking.weight.file={file} is not a readable JSON object of token: weight ({error}).") from None
+            raise RecipeError(
+                f"masking.weight.file={file} is not a readable JSON object of token: weight ({error})."
+            ) from None
         if other < 0 or any(weight < 0 for weight in self._weights.values()):
             raise RecipeError(f"masking.weight.file={file} holds a weight below 0; weights are factors from 0 up.")
         self.other = other
@@ -52,7 +54,9 @@ class TokenTable(Weight):
     def bind(self, tokenizer: PreTrainedTokenizerBase) -> None:
         vocabulary = tokenizer.get_vocab()
         if not self._weights.keys() & vocabulary.keys():
-            raise RecipeError("masking.weight.file names no token of this tokenizer's vocabulary; write the tokens as it does.")
+            raise RecipeError(
+                "masking.weight.file names no token of this tokenizer's vocabulary; write the tokens as it does."
+            )
         self._table_V = torch.full((max(vocabulary.values()) + 1,), self.other, dtype=torch.float64)
         for token, weight in self._weights.items():
             if token in vocabulary:

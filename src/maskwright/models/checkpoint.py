@@ -30,7 +30,9 @@ def located(init_from: str) -> str:
         if inner:
             names = " or ".join(f"model.init_from={path}" for path in inner)
             raise RecipeError(f"model.init_from={init_from} holds several models; choose {names}.")
-    raise RecipeError(f"model.init_from={init_from} holds no config.json; give a saved model or a finished run's folder.")
+    raise RecipeError(
+        f"model.init_from={init_from} holds no config.json; give a saved model or a finished run's folder."
+    )
 
 
 def numbers(init_from: str, model_type: str, family: str) -> dict[str, Any]:

@@ -71,11 +71,18 @@ class Objective(nn.Module, ABC):
     def build(self, model: ModelRecipe, tokenizer: PreTrainedTokenizerBase, layout: RowLayout, positions: int) -> None:
         """Make the networks for rows of up to `positions` tokens, drawing initial weights from torch's global generator."""
 
-    def encode(self, network: Network, ids_BL: Tensor, document_BL: Tensor, embeddings_BLE: Tensor | None = None) -> Tensor:
+    def encode(
+        self, network: Network, ids_BL: Tensor, document_BL: Tensor, embeddings_BLE: Tensor | None = None
+    ) -> Tensor:
         """Hidden vectors [B, L, D] of rows laid out as this run packs them."""
         layout = self.layout
         return network.encode(
-            ids_BL, document_BL > 0, document_BL, blocks=layout.blocks, padded=layout.padded, embeddings_BLE=embeddings_BLE
+            ids_BL,
+            document_BL > 0,
+            document_BL,
+            blocks=layout.blocks,
+            padded=layout.padded,
+            embeddings_BLE=embeddings_BLE,
         )
 
     def compile_networks(self) -> None:

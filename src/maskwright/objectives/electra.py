@@ -50,12 +50,19 @@ class Electra(Objective):
             raise RecipeError(f"objective.sharing is {sharing}; choose one of {', '.join(SHARING)}.")
         for name, value in (("width", generator_width), ("depth", generator_depth)):
             if not 0 < value <= 1:
-                raise RecipeError(f"objective.generator_{name} is {value}; it is a share of the discriminator's in (0, 1].")
+                raise RecipeError(
+                    f"objective.generator_{name} is {value}; it is a share of the discriminator's in (0, 1]."
+                )
         if temperature <= 0:
             raise RecipeError(f"objective.temperature is {temperature}; a sampling temperature is above 0.")
         self.generator_width, self.generator_depth = generator_width, generator_depth
         self.sharing, self.temperature = sharing, temperature
-        self.weights = {"generator": generator_weight, "detector": detector_weight, "accuracy/generator": 0.0, "accuracy/detector": 0.0}
+        self.weights = {
+            "generator": generator_weight,
+            "detector": detector_weight,
+            "accuracy/generator": 0.0,
+            "accuracy/detector": 0.0,
+        }
 
     def build(self, model: ModelRecipe, tokenizer: PreTrainedTokenizerBase, layout: RowLayout, positions: int) -> None:
         from maskwright.models.sharing import share

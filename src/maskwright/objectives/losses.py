@@ -19,7 +19,9 @@ def pick(hidden_BLD: Tensor, place_BK: Tensor) -> Tensor:
 
 def token_loss(logits_BKV: Tensor, target_BK: Tensor) -> Tensor:
     """Cross-entropy in nats at each place, float32 [B, K]."""
-    return functional.cross_entropy(logits_BKV.float().flatten(0, 1), target_BK.flatten(), reduction="none").view_as(target_BK)
+    return functional.cross_entropy(logits_BKV.float().flatten(0, 1), target_BK.flatten(), reduction="none").view_as(
+        target_BK
+    )
 
 
 def hits(logits_BKV: Tensor, target_BK: Tensor) -> Tensor:

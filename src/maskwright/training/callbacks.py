@@ -24,7 +24,9 @@ class Validated(Callback):
         self.record, self.tokenizer = record, tokenizer
         self._example: Any = None
 
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         if batch.purpose == "ruler" and batch_idx == 0:
             self._example = batch.views["ruler"]
 

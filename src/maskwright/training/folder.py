@@ -1,8 +1,8 @@
 """A run's folder: what it holds, how a run begins in it, and how one is resumed.
 
-    config.yaml    the whole recipe, resolved        run.json      what was chosen and measured at the start
-    metrics.csv    one row per logged step           metrics.json  the final figures
-    checkpoints/   step-<n>.ckpt                     export/       the trained network for transformers
+config.yaml    the whole recipe, resolved        run.json      what was chosen and measured at the start
+metrics.csv    one row per logged step           metrics.json  the final figures
+checkpoints/   step-<n>.ckpt                     export/       the trained network for transformers
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def resumed(folder: str | Path, cfg: DictConfig, overrides: Sequence[str]) -> Di
     """
     run = RunFolder(folder)
     if not run.config.exists():
-        raise RecipeError(f"resume={folder} holds no run (no config.yaml); name the folder that the run printed at its start.")
+        raise RecipeError(
+            f"resume={folder} holds no run (no config.yaml); name the folder that the run printed at its start."
+        )
     saved = OmegaConf.load(run.config)
     assert isinstance(saved, DictConfig)
     for override in overrides:
@@ -67,7 +69,9 @@ def resumed(folder: str | Path, cfg: DictConfig, overrides: Sequence[str]) -> Di
             continue
         free = next((name for name in FREE if key == name or key.startswith(name + ".")), None)
         if free is None:
-            same = OmegaConf.select(saved, key) == OmegaConf.select(cfg, key) and not isinstance(OmegaConf.select(cfg, key), DictConfig)
+            same = OmegaConf.select(saved, key) == OmegaConf.select(cfg, key) and not isinstance(
+                OmegaConf.select(cfg, key), DictConfig
+            )
             if not same:
                 raise RecipeError(
                     f"resume continues a run as it began, and {override} would change it; leave it out, or start a new run "
@@ -83,5 +87,7 @@ def checkpoint_to_resume(run: RunFolder) -> Path | None:
     """The newest whole checkpoint; None when the run was killed before its first."""
     found = checkpoints.newest(run.checkpoints)
     if found is None and checkpoints.listed(run.checkpoints):
-        raise RecipeError(f"No checkpoint in {run.checkpoints} is whole; restore one from a backup or start the run again.")
+        raise RecipeError(
+            f"No checkpoint in {run.checkpoints} is whole; restore one from a backup or start the run again."
+        )
     return found

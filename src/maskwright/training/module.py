@@ -69,7 +69,9 @@ class Pretraining(L.LightningModule):
             last = number == len(micro_batches) - 1
             with nullcontext() if last or ranks == 1 else self.trainer.strategy.block_backward_sync():  # type: ignore[attr-defined]
                 loss = self._loss(micro, share, sums)
-                self.manual_backward(loss * ranks)  # the strategy averages gradients over ranks; denominators are global
+                self.manual_backward(
+                    loss * ranks
+                )  # the strategy averages gradients over ranks; denominators are global
         grad_norm = self._clip()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -97,7 +99,12 @@ class Pretraining(L.LightningModule):
         return self.trainer.strategy.reduce(sums, reduce_op="sum") if self.trainer.world_size > 1 else sums  # type: ignore[return-value]
 
     def _measured(
-        self, batch: Batch, share: Mapping[str, Tensor], sums: Mapping[str, Tensor], grad_norm: Tensor, optimizer: Optimizer
+        self,
+        batch: Batch,
+        share: Mapping[str, Tensor],
+        sums: Mapping[str, Tensor],
+        grad_norm: Tensor,
+        optimizer: Optimizer,
     ) -> dict[str, Any]:
         masked = [view.counts_BK.sum() for view in batch.views.values()] or [torch.zeros((), device=self.device)]
         rates = [view.rate_B.mean() for view in batch.views.values()] or [torch.zeros((), device=self.device)]
@@ -107,7 +114,9 @@ class Pretraining(L.LightningModule):
         tokens, selected, candidates, *totals = self._over_ranks(facts)
         values = {name: total * share[name] for name, total in zip(sums, totals, strict=True)}
         weights = self.objective.weights
-        measured: dict[str, Any] = {(f"loss/{name}" if weights[name] else name): value for name, value in values.items()}
+        measured: dict[str, Any] = {
+            (f"loss/{name}" if weights[name] else name): value for name, value in values.items()
+        }
         measured["loss"] = sum(weights[name] * value for name, value in values.items())
         if batch.views:
             measured["rate"], measured["achieved_rate"] = rates[0], selected / candidates.clamp(min=1)
@@ -117,7 +126,9 @@ class Pretraining(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._heldout: dict[str, list[Tensor]] = {}
-        self._rulers = {prefix: Tally(net) for prefix, net in self.objective.ruled().items() if not isinstance(net, str)}
+        self._rulers = {
+            prefix: Tally(net) for prefix, net in self.objective.ruled().items() if not isinstance(net, str)
+        }
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         if batch.purpose == "ruler":

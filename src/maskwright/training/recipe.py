@@ -47,7 +47,9 @@ class Recipe:
     @property
     def sentence(self) -> str:
         """The recipe in words: `mlm, span 30% 80/10/10, on sotu`."""
-        masks = "; ".join(f"{view.name}: {view.describe()}" if len(self.views) > 1 else view.describe() for view in self.views)
+        masks = "; ".join(
+            f"{view.name}: {view.describe()}" if len(self.views) > 1 else view.describe() for view in self.views
+        )
         return ", ".join(part for part in (self.choices.get("objective", ""), masks, f"on {self.corpus.name}") if part)
 
     def prepare(self, cfg: DictConfig) -> Prepared:
@@ -67,7 +69,10 @@ class Recipe:
     def layout(self, prepared: Prepared) -> RowLayout:
         """How rows look to the networks: statically, so that no step asks whether there is padding."""
         # Of a concatenated corpus only the last row can be short; it is left out unless it is all there is.
-        full = self.packing.kind == "concatenate" and min(prepared.train.tokens, prepared.heldout.tokens) >= self.packing.length
+        full = (
+            self.packing.kind == "concatenate"
+            and min(prepared.train.tokens, prepared.heldout.tokens) >= self.packing.length
+        )
         return RowLayout(self.packing.length, padded=not full, blocks=self.packing.blocks)
 
 
@@ -109,7 +114,9 @@ def build(cfg: DictConfig, group: str, node: Any = None) -> Any:
             if isinstance(cause, RecipeError):
                 raise cause from None
             if isinstance(cause, TypeError):
-                raise RecipeError(f"{group} has a setting that {node._target_.rsplit('.', 1)[-1]} does not take: {cause}.") from None
+                raise RecipeError(
+                    f"{group} has a setting that {node._target_.rsplit('.', 1)[-1]} does not take: {cause}."
+                ) from None
             cause = cause.__cause__
         raise
 
@@ -125,7 +132,9 @@ def _views(cfg: DictConfig, objective: Objective) -> list[ViewRecipe]:
         assert isinstance(own, dict)
         unknown = sorted(own.keys() - shared.keys() - {"relation", "to"})
         if unknown:
-            raise RecipeError(f"views.{name}.{unknown[0]} is unknown; a view has masking, rate, corruption, relation and to.")
+            raise RecipeError(
+                f"views.{name}.{unknown[0]} is unknown; a view has masking, rate, corruption, relation and to."
+            )
         parts = {group: _merged(shared[group], own.get(group)) for group in shared}
         built = {group: build(cfg, group, OmegaConf.create(part)) for group, part in parts.items()}
         recipes.append(ViewRecipe(name, **built, relation=own.get("relation", "independent"), to=own.get("to")))

@@ -26,7 +26,10 @@ def rehearse(objective: Objective, batch: Batch, chosen: Chosen, device: torch.d
         with _autocast(chosen, device):
             where, terms = objective.where(micro), objective.terms(micro)
             weights = objective.weights
-            loss = sum(((value * where[name]).mean() for name, value in terms.items() if weights[name]), torch.zeros((), device=device))
+            loss = sum(
+                ((value * where[name]).mean() for name, value in terms.items() if weights[name]),
+                torch.zeros((), device=device),
+            )
         loss.backward()
 
     objective.to(device)
@@ -57,7 +60,11 @@ def _bytes_per_row(objective: Objective, batch: Batch, chosen: Chosen, device: t
         return tensor
 
     weights = {parameter.untyped_storage().data_ptr() for parameter in objective.parameters()}
-    with torch.random.fork_rng([]), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor), _autocast(chosen, device):
+    with (
+        torch.random.fork_rng([]),
+        torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor),
+        _autocast(chosen, device),
+    ):
         terms = objective.terms(few)
     del terms
     return sum(size for place, size in kept.items() if place not in weights) / len(few)

@@ -38,6 +38,7 @@ from maskwright.training.preemption import Preemption, ignore_in_worker
 from maskwright.training.recipe import Recipe, assemble, planned_steps, rows_per_step
 from maskwright.training.rehearsal import rehearse
 
+
 class Preempted(SystemExit):
     """The run was asked to stop (SIGTERM), saved its step, and can be resumed; exit status 0, as it did as asked."""
 
@@ -75,7 +76,11 @@ def pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: s
     parameters = sum(parameter.numel() for parameter in recipe.objective.parameters())
 
     device = _device(chosen)
-    peak = known["peak_flops"] if known else matmul_peak_flops(device, torch.bfloat16 if chosen.precision == "bf16" else torch.float32)
+    peak = (
+        known["peak_flops"]
+        if known
+        else matmul_peak_flops(device, torch.bfloat16 if chosen.precision == "bf16" else torch.float32)
+    )
     batch = first_batch(data, chosen.devices * chosen.nodes).to(device)
     batch.views = data.views(batch)
     micro_rows, seconds = rehearse(recipe.objective, batch, chosen, device)
@@ -102,10 +107,14 @@ def pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: s
         console.print(f"[dim]{prepared.summary}[/dim]")
         if step is not None:
             console.print(f"resumed after step {step:,} in {folder}")
-    name = screen.run_name(_model_name(recipe), choices.get("objective", ""), _masking(recipe), "", recipe.corpus.name, cfg.seed)
+    name = screen.run_name(
+        _model_name(recipe), choices.get("objective", ""), _masking(recipe), "", recipe.corpus.name, cfg.seed
+    )
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
-    with record(recipe.logger, folder, cfg.name or name, {str(k): v for k, v in plain.items()}, facts, step, group, _rank()) as log:
+    with record(
+        recipe.logger, folder, cfg.name or name, {str(k): v for k, v in plain.items()}, facts, step, group, _rank()
+    ) as log:
         return _train(cfg, recipe, prepared, data, chosen, facts, run, log, checkpoint, console, began)
 
 
@@ -163,7 +172,9 @@ def _train(
     )
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
     if preemption.stopped:
-        console.print(f"stopped after step {trainer.global_step:,} and saved; go on with: python train.py resume={run.path}")
+        console.print(
+            f"stopped after step {trainer.global_step:,} and saved; go on with: python train.py resume={run.path}"
+        )
         raise Preempted
     if module.validated_at != data.steps:
         trainer.validate(module, datamodule=data, verbose=False)
@@ -190,7 +201,10 @@ def _leave(
     card = {
         "text": recipe.sentence,
         "recipe": OmegaConf.to_container(OmegaConf.load(run.config)),
-        "data": {"summary": prepared.summary, **{f"{name} fingerprint": key for name, key in prepared.fingerprints.items()}},
+        "data": {
+            "summary": prepared.summary,
+            **{f"{name} fingerprint": key for name, key in prepared.fingerprints.items()},
+        },
         "figures": {name: value for name, value in metrics.items() if not name.endswith("/reason")},
     }
     with average.averaged(module) if average else torch.no_grad():
@@ -212,7 +226,10 @@ def _others(folder: Path, recipe: Recipe) -> list[tuple[str, str]]:
     return [
         ("see what a masking does to real rows", "python show_masks.py masking=span rate.value=0.4"),
         ("train a discriminator with span masks", "python train.py objective=electra masking=span"),
-        ("compare strategies and rates", "python train.py -m masking=random,whole_word,span rate.value=0.15,0.40 seed=1,2"),
+        (
+            "compare strategies and rates",
+            "python train.py -m masking=random,whole_word,span rate.value=0.15,0.40 seed=1,2",
+        ),
     ]
 
 
@@ -266,8 +283,14 @@ def _hardware(recipe: Recipe, known: Mapping[str, Any] | None) -> Chosen:
     return now
 
 
-def _line(recipe: Recipe, cfg: DictConfig, prepared: Prepared, chosen: Chosen, parameters: int, steps: int, seconds: float) -> str:
-    device = f"{chosen.devices * chosen.nodes} x {chosen.accelerator}" if chosen.devices * chosen.nodes > 1 else chosen.accelerator
+def _line(
+    recipe: Recipe, cfg: DictConfig, prepared: Prepared, chosen: Chosen, parameters: int, steps: int, seconds: float
+) -> str:
+    device = (
+        f"{chosen.devices * chosen.nodes} x {chosen.accelerator}"
+        if chosen.devices * chosen.nodes > 1
+        else chosen.accelerator
+    )
     precision = {"32": "float32"}.get(chosen.precision, chosen.precision)
     return screen.recipe_line(
         _model_name(recipe), parameters, recipe.choices.get("objective", ""), _masking(recipe), "", recipe.corpus.name,
@@ -287,7 +310,9 @@ def _device(chosen: Chosen) -> torch.device:
     """Where this process computes."""
     import os
 
-    return torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if chosen.accelerator == "cuda" else chosen.accelerator)
+    return torch.device(
+        f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if chosen.accelerator == "cuda" else chosen.accelerator
+    )
 
 
 def _rank() -> int:
@@ -310,5 +335,12 @@ def quiet() -> None:
     transformers_logging.disable_progress_bar()
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*checkpoint directory.*exists.*", ".*mid-epoch.*", ".*isn't being saved.*", ".*smaller than the logging interval.*", ".*LeafSpec.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*checkpoint directory.*exists.*",
+        ".*mid-epoch.*",
+        ".*isn't being saved.*",
+        ".*smaller than the logging interval.*",
+        ".*LeafSpec.*",
+    ):
         warnings.filterwarnings("ignore", message)

@@ -58,9 +58,7 @@ class DebertaV2(Family):
         if document_BL is None and allowed_BLL is None:
             seen = first.new_ones(first.shape[:2], dtype=torch.long) if valid_BL is None else valid_BL.long()
         else:
-            mask = visible(
-                length, first.device, valid_BL=valid_BL, document_BL=document_BL, allowed_BLL=allowed_BLL
-            )
+            mask = visible(length, first.device, valid_BL=valid_BL, document_BL=document_BL, allowed_BLL=allowed_BLL)
             assert mask is not None
             seen = mask[:, 0]
         return hf.deberta.encoder(embedded_BLD, seen, output_hidden_states=False).last_hidden_state

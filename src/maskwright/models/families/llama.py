@@ -45,7 +45,11 @@ class Llama(Family):
         # Layer by layer: the model's forward guesses packing from positions, with a device sync, and masks when compiled.
         for layer in body.layers:
             hidden_BLD = layer(
-                hidden_BLD, attention_mask=mask, position_embeddings=rotation, position_ids=positions_BL, use_cache=False
+                hidden_BLD,
+                attention_mask=mask,
+                position_embeddings=rotation,
+                position_ids=positions_BL,
+                use_cache=False,
             )
         return body.norm(hidden_BLD)
 
