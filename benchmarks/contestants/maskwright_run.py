@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import lightning as L
 import numpy as np
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, open_dict
 
 from contestants.bare import BareJob, BareLoop
 from contestants.timing import ROOT, WARM_UP, Timing, bootstrap
+from maskwright.training.run import pretrain
 
 
 @dataclass
@@ -29,16 +36,12 @@ def run_maskwright(job: MaskwrightJob, beside: BareLoop | None = None) -> Timing
     With `beside`, one step of that loop follows each step of the run; its seconds are left out of `ends` and kept in
     `beside.seconds`.
     """
-    import lightning.pytorch as lightning
-    from hydra import compose, initialize_config_dir
-    from maskwright.training.run import run
-
     timing, idle = Timing(0), 0.0
 
-    class Stopwatch(lightning.Callback):
+    class Stopwatch(L.Callback):
         def on_train_start(self, trainer, module):
             timing.ends.append(time.perf_counter())
-            timing.parameters = sum(p.numel() for p in module.parameters())
+            timing.parameters = sum(parameter.numel() for parameter in module.parameters())
 
         def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
             nonlocal idle
@@ -51,12 +54,26 @@ def run_maskwright(job: MaskwrightJob, beside: BareLoop | None = None) -> Timing
                 idle += beside.seconds[-1]
             trainer.should_stop |= timing.ends[-1] + idle - timing.ends[0] > job.seconds
 
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = job.folder or Path(scratch)
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            config = compose("train", [*job.overrides, "logger=none"])
-        run(config, folder, callbacks=[Stopwatch()])
+    class WatchedTrainer(L.Trainer):
+        def __init__(self, *, callbacks, **settings):
+            super().__init__(callbacks=[Stopwatch(), *callbacks], **settings)
+
+    with tempfile.TemporaryDirectory() as scratch, open(os.devnull, "w") as nowhere:
+        cfg, choices = _composed(job.overrides)
+        with redirect_stdout(nowhere), patch.object(L, "Trainer", WatchedTrainer):
+            pretrain(cfg, choices, job.folder or Path(scratch) / "run")
     return timing
+
+
+def _composed(overrides: tuple[str, ...]) -> tuple[DictConfig, dict[str, str]]:
+    """The recipe and the options chosen, as the command line would have them."""
+    os.environ["MASKWRIGHT_ROOT"] = str(ROOT)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("train", ["logger=none", *overrides], return_hydra_config=True)
+    choices = dict(cfg.hydra.runtime.choices)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg, choices
 
 
 def run_overhead(job: MaskwrightJob, bare: BareJob) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 import transformers
@@ -108,3 +110,57 @@ def test_large_networks_have_their_published_size(name, millions, compose):
     with torch.device("meta"):
         network = instantiate(cfg.model, _convert_="all").build(fake, 128, "mlm")
     assert network.parameter_count / 1e6 == pytest.approx(millions, rel=0.03)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["bert", "electra", "deberta_v3"])
+def test_tied_tables_are_exported_with_both_networks(name, recipes, tokenizer, tmp_path):
+    recipe, ids_BL = ModelRecipe(**recipes[name]), torch.randint(5, len(tokenizer), (2, 16))
+    generator, detector = recipe.smaller(depth=0.5).build(tokenizer, 16, "mlm"), recipe.build(tokenizer, 16, "detect")
+    share(generator, detector, "tied")
+    for network in (generator, detector):
+        folder = export(network, tokenizer, tmp_path / network.head)
+        model = getattr(transformers, auto_class(name, network.head)).from_pretrained(folder)
+        ours = logits(network, ids_BL)
+        assert torch.equal(model(ids_BL).logits.view(ours.shape), ours)
+
+
+def test_fill_mask_pipeline_runs_on_an_export(network, tokenizer, tmp_path):
+    folder = export(network("bert"), tokenizer, tmp_path / "export")
+    found = transformers.pipeline("fill-mask", model=str(folder))("w1 w2 [MASK] w3")
+    assert len(found) == 5 and sum(guess["score"] for guess in found) <= 1.0
+
+
+def test_the_model_card_carries_recipe_data_and_figures(network, tokenizer, tmp_path):
+    card = {
+        "title": "A small model",
+        "recipe": {"masking": {"unit": "span"}},
+        "data": {"corpus": "sotu", "tokens": 2_700_000},
+        "figures": {"ruler/accuracy": 0.3214},
+    }
+    text = (export(network("bert"), tokenizer, tmp_path / "export", card) / "README.md").read_text()
+    front = text.split("---")[1]
+    assert "library_name: transformers" in front and "pipeline_tag: fill-mask" in front and "- bert" in front
+    assert "# A small model" in text and "| tokens | 2,700,000 |" in text and "| ruler/accuracy | 0.3214 |" in text
+    assert json.loads(text.split("```json\n")[1].split("```")[0]) == card["recipe"]
+
+
+def test_a_failed_write_keeps_the_older_export(network, tokenizer, tmp_path, monkeypatch):
+    net = network("bert")
+    folder = export(net, tokenizer, tmp_path / "export")
+    before = (folder / "model.safetensors").read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(tokenizer), "save_pretrained", full)
+    with torch.no_grad():
+        net.word_embeddings.weight.zero_()
+    with pytest.raises(RecipeError, match="No space left on device"):
+        export(net, tokenizer, folder)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    monkeypatch.undo()
+    export(net, tokenizer, folder)
+    assert (folder / "model.safetensors").read_bytes() != before
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]

@@ -90,7 +90,10 @@ def load(recipe: ModelRecipe, family: Family, tokenizer: Any, length: int, head:
 
 
 def _pretrained(cls: Any, place: str, config: Any, recipe: ModelRecipe) -> tuple[Any, dict[str, Any]]:
+    import pickle
+
     import torch
+    from safetensors import SafetensorError
 
     try:
         return cls.from_pretrained(
@@ -100,7 +103,7 @@ def _pretrained(cls: Any, place: str, config: Any, recipe: ModelRecipe) -> tuple
             attn_implementation=recipe.attention,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         raise RecipeError(f"model.init_from={recipe.init_from} cannot be loaded: {_first_line(error)}") from error
 
 

@@ -130,7 +130,7 @@ class ModelRecipe:
         for name, factor in (("width", width), ("depth", depth)):
             if not 0 < factor <= 1:
                 raise RecipeError(f"generator.{name} is {factor}; it is a share of the other network in 0..1.")
-        numbers = dict(self.config)
+        numbers = {key: value for key, value in self.config.items() if key in self._settings()}
         heads = max(1, round(self._full("num_attention_heads") * width))
         if width != 1:
             unit = 8 * heads
@@ -181,6 +181,13 @@ class ModelRecipe:
         if key == "embedding_size" and self._family.model_type != "electra":
             return self._full("hidden_size")
         return getattr(self._config_class(), key, None)
+
+    def _settings(self) -> set[str]:
+        """The config keys that describe a network: not what the tokenizer decides, nor a checkpoint's bookkeeping."""
+        import transformers
+
+        own = set(self._config_class().__dataclass_fields__) - set(transformers.PreTrainedConfig.__dataclass_fields__)
+        return (own | self._family.extra_keys | {"tie_word_embeddings"}) - _DECIDED
 
     def _check_keys(self) -> None:
         if self.init_from is None and not self._given:

@@ -151,7 +151,7 @@ def _merged(shared: Any, own: Any) -> Any:
 
 
 def _check_numbers(cfg: DictConfig) -> None:
-    """Plain numbers of train.yaml, each with its bounds."""
+    """Plain numbers of recipe.yaml, each with its bounds."""
     least_values = {
         "trainer.max_steps": 1, "trainer.log_every_n_steps": 1, "trainer.validate_every": 1, "batch.rows": 1,
         "ruler.rows": 1, "ruler.length": 8, "heldout_rows": 1,

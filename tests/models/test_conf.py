@@ -1,0 +1,108 @@
+"""conf/model: every file composes and builds; published sizes have the published number of parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+FOLDER = Path(__file__).parents[2] / "conf" / "model"
+FILES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+# vocabulary, parameters published in millions, where
+PUBLISHED = {
+    "bert_tiny": (30_522, 4.4, "arXiv 1908.08962, table 1"),
+    "bert_small": (30_522, 29.1, "arXiv 1908.08962, table 1"),
+    "bert_base": (30_522, 110, "arXiv 1810.04805, section 3"),
+    "bert_large": (30_522, 340, "arXiv 1810.04805, section 3"),
+    "roberta_base": (50_265, 125, "model card of roberta-base"),
+    "roberta_large": (50_265, 355, "arXiv 1907.11692, section 5"),
+    "electra_small": (30_522, 14, "arXiv 2003.10555, table 1"),
+    "electra_base": (30_522, 110, "arXiv 2003.10555, table 1"),
+    "electra_large": (30_522, 335, "arXiv 2003.10555, table 2"),
+    "deberta_v2_xlarge": (128_100, 900, "model card of microsoft/deberta-v2-xlarge"),
+    "deberta_v3_xsmall": (128_100, 22 + 48, "model card of microsoft/deberta-v3-xsmall"),
+    "deberta_v3_small": (128_100, 44 + 98, "model card of microsoft/deberta-v3-small"),
+    "deberta_v3_base": (128_100, 86 + 98, "model card of microsoft/deberta-v3-base"),
+    "deberta_v3_large": (128_100, 304 + 131, "model card of microsoft/deberta-v3-large"),
+    "modernbert_base": (50_368, 149, "arXiv 2412.13663, section 2"),
+    "modernbert_large": (50_368, 395, "arXiv 2412.13663, section 2"),
+    "llama_base": (49_152, 135, "model card of HuggingFaceTB/SmolLM-135M"),
+    "llama_large": (49_152, 362, "model card of HuggingFaceTB/SmolLM-360M"),
+}
+
+
+class Vocabulary:
+    """As much of a tokenizer as a network is built from."""
+
+    pad_token_id, cls_token_id, sep_token_id, mask_token_id = 0, 2, 3, 4
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+def recipe(name: str):
+    return instantiate(OmegaConf.load(FOLDER / f"{name}.yaml"))
+
+
+def test_every_family_has_its_four_sizes():
+    for family in ("bert", "roberta", "electra", "deberta_v2", "deberta_v3", "modernbert", "llama"):
+        assert {f"{family}_{size}" for size in ("tiny", "small", "base", "large")} <= set(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_builds_every_head(name):
+    made = recipe(name)
+    assert name.startswith(made.family)
+    with torch.device("meta"):
+        for head in made.heads:
+            net = made.build(Vocabulary(4096), 128, head)
+            assert net.word_embeddings.weight.shape == (4096, made.embedding_size)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_parameter_counts(name):
+    vocabulary, millions, _ = PUBLISHED[name]
+    made = recipe(name)
+    with torch.device("meta"):
+        count = made.build(Vocabulary(vocabulary), 128, made.heads[0]).parameter_count
+    # within 2 %, or within the rounding of a published whole number
+    assert abs(count - millions * 1e6) <= max(0.02 * millions * 1e6, 0.5e6 if millions == int(millions) else 0)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_number_reaches_the_network(name):
+    raw = OmegaConf.load(FOLDER / f"{name}.yaml")
+    made = recipe(name)
+    with torch.device("meta"):
+        config = made.build(Vocabulary(4096), 128, made.heads[0]).config
+    for key, value in OmegaConf.to_container(raw.config).items():
+        if key == "global_attn_every_n_layers":
+            kinds = ["sliding_attention" if i % value else "full_attention" for i in range(config.num_hidden_layers)]
+            assert config.layer_types == kinds
+        elif key.endswith("rope_theta"):
+            kind = {"global_rope_theta": "full_attention", "local_rope_theta": "sliding_attention"}.get(key)
+            angles = config.rope_parameters[kind] if kind else config.rope_parameters
+            assert angles["rope_theta"] == value
+        else:
+            assert getattr(config, key) == value
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_key_is_explained_on_its_line(name):
+    for line in (FOLDER / f"{name}.yaml").read_text().splitlines():
+        assert line.startswith(("#", "_target_")) or "  # " in line
+        assert len(line) <= 120
+
+
+def test_tiny_networks_are_tiny():
+    for name in (name for name in FILES if name.endswith("_tiny")):
+        net = recipe(name).build(Vocabulary(4096), 64, "causal" if name.startswith("llama") else "mlm")
+        assert net.config.hidden_size == 128 and net.config.num_hidden_layers == 2
+        assert 0.8e6 < net.parameter_count < 1.1e6
