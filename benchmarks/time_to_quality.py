@@ -57,7 +57,7 @@ def main() -> None:
 
 def result(name: str, timing: Timing, score: dict[str, float]) -> dict[str, Any]:
     taken = timing.ends[-1] - timing.ends[0]
-    steps = len(timing.seconds)
+    steps = timing.steps
     note(f"{name}: {steps:,} steps in {taken:.0f} s, ruler loss {score['loss']:.3f}")
     return {
         "name": name,

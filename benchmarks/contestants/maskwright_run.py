@@ -80,7 +80,7 @@ def run_overhead(job: MaskwrightJob, bare: BareJob) -> dict[str, Any]:
     """One step of maskwright and one of the bare loop in turn: tokens/s of both and the ratio of their step times."""
     loop = bare.loop()
     timing = run_maskwright(job, beside=loop)
-    ours, theirs = timing.seconds[WARM_UP:], np.asarray(loop.seconds[WARM_UP:])
+    ours, theirs = timing.seconds, np.asarray(loop.seconds[WARM_UP:])
     ratio, low, high = bootstrap(ours / theirs)
     tokens = timing.tokens_per_step
     return {

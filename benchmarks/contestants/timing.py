@@ -34,13 +34,21 @@ class Timing:
 
     @property
     def seconds(self) -> np.ndarray:
-        """Seconds of each step [steps]."""
-        return np.diff(self.ends)
+        """Seconds of each step [steps], without the first ones."""
+        if len(self.ends) < WARM_UP + 3:
+            raise SystemExit(
+                f"{len(self.ends) - 1} steps are too few to time; raise --seconds, or let the machine rest."
+            )
+        return np.diff(self.ends)[WARM_UP:]
+
+    @property
+    def steps(self) -> int:
+        return len(self.ends) - 1
 
     @property
     def tokens_per_second(self) -> float:
         """Real tokens over wall-clock, without the first steps."""
-        return self.tokens_per_step / float(self.seconds[WARM_UP:].mean())
+        return self.tokens_per_step / float(self.seconds.mean())
 
 
 def fresh(run: Callable[..., Any], *arguments: Any, threads: int) -> Any:
@@ -60,7 +68,7 @@ def bootstrap(ratios: list[float] | np.ndarray, draws: int = 10_000) -> tuple[fl
 
 def steps_within(seconds: float, trial: Timing) -> int:
     """Steps that fit into `seconds` at the speed of a trial run, its first steps left out."""
-    return int(seconds / float(trial.seconds[WARM_UP:].mean()))
+    return int(seconds / float(trial.seconds.mean()))
 
 
 def versions() -> dict[str, str]:

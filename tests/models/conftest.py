@@ -33,32 +33,37 @@ def make_tokenizer(words: int = 91) -> PreTrainedTokenizerFast:
     )
 
 
-TINY = dict(
-    hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, max_position_embeddings=24
-)
-DISENTANGLED = dict(
-    relative_attention=True,
-    position_buckets=8,
-    norm_rel_ebd="layer_norm",
-    share_att_key=True,
-    pos_att_type=["p2c", "c2p"],
-    position_biased_input=False,
-    type_vocab_size=0,
-)
+TINY = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "max_position_embeddings": 24,
+}
+DISENTANGLED = {
+    "relative_attention": True,
+    "position_buckets": 8,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+}
 # The initial weights are wide enough for every effect to be far above rounding.
 RECIPES = {
-    "bert": dict(family="bert", config={**TINY, "initializer_range": 0.2}),
-    "roberta": dict(family="roberta", config={**TINY, "initializer_range": 0.2}),
-    "electra": dict(family="electra", config={**TINY, "embedding_size": 16, "initializer_range": 0.2}),
-    "deberta_v2": dict(
-        family="deberta_v2", config={**TINY, **DISENTANGLED, "conv_kernel_size": 3, "initializer_range": 0.2}
-    ),
-    "deberta_v3": dict(family="deberta_v3", config={**TINY, **DISENTANGLED, "initializer_range": 0.2}),
-    "modernbert": dict(
-        family="modernbert",
-        config={**TINY, "global_attn_every_n_layers": 2, "local_attention": 8, "initializer_range": 0.2},
-    ),
-    "llama": dict(family="llama", config={**TINY, "tie_word_embeddings": True, "initializer_range": 0.2}),
+    "bert": {"family": "bert", "config": {**TINY, "initializer_range": 0.2}},
+    "roberta": {"family": "roberta", "config": {**TINY, "initializer_range": 0.2}},
+    "electra": {"family": "electra", "config": {**TINY, "embedding_size": 16, "initializer_range": 0.2}},
+    "deberta_v2": {
+        "family": "deberta_v2",
+        "config": {**TINY, **DISENTANGLED, "conv_kernel_size": 3, "initializer_range": 0.2},
+    },
+    "deberta_v3": {"family": "deberta_v3", "config": {**TINY, **DISENTANGLED, "initializer_range": 0.2}},
+    "modernbert": {
+        "family": "modernbert",
+        "config": {**TINY, "global_attn_every_n_layers": 2, "local_attention": 8, "initializer_range": 0.2},
+    },
+    "llama": {"family": "llama", "config": {**TINY, "tie_word_embeddings": True, "initializer_range": 0.2}},
 }
 
 

@@ -13,8 +13,9 @@ from maskwright.models import ModelRecipe
 from maskwright.models.export import export
 from maskwright.models.sharing import share
 
-HEADS = [("bert", "mlm"), ("roberta", "mlm"), ("electra", "mlm"), ("deberta_v2", "mlm"), ("deberta_v3", "mlm"), ("modernbert", "mlm"),
-         ("electra", "detect"), ("bert", "detect"), ("modernbert", "detect"), ("deberta_v3", "detect"), ("llama", "causal")]  # fmt: skip
+HEADS = [("bert", "mlm"), ("roberta", "mlm"), ("electra", "mlm"), ("deberta_v2", "mlm"), ("deberta_v3", "mlm"),
+         ("modernbert", "mlm"), ("electra", "detect"), ("bert", "detect"), ("modernbert", "detect"),
+         ("deberta_v3", "detect"), ("llama", "causal")]  # fmt: skip
 AUTO = {"mlm": "AutoModelForMaskedLM", "causal": "AutoModelForCausalLM", "detect": "AutoModelForTokenClassification"}
 
 

@@ -15,7 +15,11 @@ from maskwright.models.families import FAMILIES
     ("family", "changes", "message"),
     [
         ("bort", {}, "model.family is bort; choose one of bert, roberta, "),
-        ("bert", {"hidden_size": 30, "num_attention_heads": 4}, "which 4 heads cannot share equally; try hidden_size=32."),
+        (
+            "bert",
+            {"hidden_size": 30, "num_attention_heads": 4},
+            "which 4 heads cannot share equally; try hidden_size=32.",
+        ),
         ("bert", {"hiden_size": 32}, "model.config.hiden_size is no setting of bert; did you mean hidden_size?"),
         ("bert", {"vocab_size": 32}, "model.config.vocab_size is set by the tokenizer and the objective; remove it."),
         ("bert", {"num_hidden_layers": 0}, "model.config.num_hidden_layers is 0; it must be at least 1."),
@@ -93,9 +97,12 @@ def test_generators_have_the_sizes_of_the_paper():
         (768, 12, 12, 1 / 3, (256, 4, 1024)),
         (1024, 16, 24, 1 / 4, (256, 4, 1024)),
     ):
-        config = dict(
-            hidden_size=width, num_attention_heads=heads, num_hidden_layers=layers, intermediate_size=4 * width
-        )
+        config = {
+            "hidden_size": width,
+            "num_attention_heads": heads,
+            "num_hidden_layers": layers,
+            "intermediate_size": 4 * width,
+        }
         made = ModelRecipe("electra", config).smaller(width=factor).config
         assert (made["hidden_size"], made["num_attention_heads"], made["intermediate_size"]) == wanted
         assert made["num_hidden_layers"] == layers and made["embedding_size"] == 128

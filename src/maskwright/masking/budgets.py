@@ -71,6 +71,7 @@ class Independent(Budget):
 _ROUNDINGS = ("nearest", "down", "up", "random", "binomial")
 _OVERSHOOTS = ("cut", "skip", "allow", "random")
 _OF = ("token", "unit", "start")
+_TOLERANCE = 1e-9  # of rate x number, which binary fractions miss by less
 
 
 class Counted(Budget):
@@ -113,9 +114,12 @@ class Counted(Budget):
         return max(1, min(length, most))
 
     def _most(self, highest: float, length: int) -> int:
-        most = {"nearest": round_half_up, "down": math.floor}.get(self.rounding, math.ceil)(highest * length)
         if self.rounding == "binomial" and 0 < highest < 1:
             most = length
+        else:
+            mean = highest * length
+            mean = round(mean) if abs(mean - round(mean)) < _TOLERANCE * length else mean
+            most = {"nearest": math.floor(mean + 0.5), "down": math.floor(mean)}.get(self.rounding, math.ceil(mean))
         return min(max(most, self.at_least), length if self.at_most is None else self.at_most)
 
     def wanted(self, rate_B: Tensor, field: Field, draws: Draws) -> Tensor:
@@ -125,7 +129,7 @@ class Counted(Budget):
         number_B = among_BL.sum(1)
         # A rate such as 0.15 is not exact in binary: 100 x 0.15 must still round up to 15.
         mean_B = rate_B * number_B
-        mean_B = torch.where((mean_B - mean_B.round()).abs() < 1e-9 * number_B.clamp(min=1), mean_B.round(), mean_B)
+        mean_B = torch.where((mean_B - mean_B.round()).abs() < _TOLERANCE * number_B.clamp(min=1), mean_B.round(), mean_B)
         match self.rounding:
             case "nearest":
                 count_B = (mean_B + 0.5).floor()
@@ -195,11 +199,6 @@ class Counted(Budget):
         last_B1 = starts_BS.sort(1).values.gather(1, (wanted_B - 1).clamp(min=0)[:, None])
         covered_BL = (arrivals.time_BL <= last_B1) & (wanted_B > 0)[:, None]
         return ranking.place_BK, ranking.arrives_BK & covered_BL.gather(1, ranking.place_BK)
-
-
-def round_half_up(value: float) -> int:
-    """0.5 goes up, as in the papers' int(x + 0.5)."""
-    return math.floor(value + 0.5 + 1e-9)
 
 
 def _unit_starts(arrivals: Arrivals) -> Tensor:

@@ -49,8 +49,8 @@ def numbers(init_from: str, model_type: str, family: str) -> dict[str, Any]:
 def load(recipe: ModelRecipe, family: Family, tokenizer: Any, length: int, head: str) -> Any:
     """The transformers model with the checkpoint's weights, in float32.
 
-    A head that the checkpoint lacks is drawn anew. Raises RecipeError when the checkpoint belongs to another vocabulary,
-    has too few positions, or lacks weights of the body.
+    A head that the checkpoint lacks is drawn anew. Raises RecipeError when the checkpoint belongs to another
+    vocabulary, has too few positions, or lacks weights of the body.
     """
     import transformers
 
@@ -120,7 +120,8 @@ def _same_vocabulary(init_from: str, place: str, config: Any, tokenizer: Any) ->
     cure = f"choose tokenizer=saved tokenizer.path={place}"
     if len(tokenizer) > config.vocab_size:
         raise RecipeError(
-            f"model.init_from={init_from} has {config.vocab_size} tokens, and the tokenizer has {len(tokenizer)}; {cure}."
+            f"model.init_from={init_from} has {config.vocab_size} tokens, "
+            f"and the tokenizer has {len(tokenizer)}; {cure}."
         )
     theirs = _vocabulary(place)
     if theirs is not None:
@@ -128,7 +129,8 @@ def _same_vocabulary(init_from: str, place: str, config: Any, tokenizer: Any) ->
             raise RecipeError(f"model.init_from={init_from} was trained with another vocabulary; {cure}.")
     elif config.vocab_size - len(tokenizer) >= 128:  # tables are padded to multiples of at most 128
         raise RecipeError(
-            f"model.init_from={init_from} has {config.vocab_size} tokens, and the tokenizer only {len(tokenizer)}; {cure}."
+            f"model.init_from={init_from} has {config.vocab_size} tokens, "
+            f"and the tokenizer only {len(tokenizer)}; {cure}."
         )
 
 

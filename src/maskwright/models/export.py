@@ -115,7 +115,7 @@ def _to_disk(path: Path) -> None:
 
 
 def _replace(work: Path, folder: Path) -> None:
-    """Rename `work` to `folder`; an existing folder is moved aside first, since a rename replaces empty folders only."""
+    """Rename `work` to `folder`; an existing folder moves aside first: a rename replaces empty folders only."""
     old = None
     if folder.exists():
         old = folder.with_name(f".{folder.name}.old-{os.getpid()}")

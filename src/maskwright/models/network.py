@@ -30,7 +30,7 @@ class Network(nn.Module):
         self.family = family
         self.head = head  # "mlm" | "detect" | "causal"
         self.length = length  # positions of a training row
-        self.can = family.can(hf.config.to_dict())
+        self.can = family.can(self.config.to_dict())
 
     @property
     def config(self) -> Any:

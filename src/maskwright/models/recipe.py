@@ -16,8 +16,11 @@ from .network import Network
 
 # Numbers that the tokenizer, the rows or the head decide.
 _DECIDED = {
-    "bos_token_id", "cls_token_id", "eos_token_id", "is_decoder", "num_labels", "pad_token_id", "sep_token_id", "vocab_size",
+    "bos_token_id", "cls_token_id", "eos_token_id", "is_decoder",
+    "num_labels", "pad_token_id", "sep_token_id", "vocab_size",
 }  # fmt: skip
+_COUNTS = ("_size", "_layers", "_heads", "_positions", "_embeddings")
+_MAY_BE_ZERO = {"type_vocab_size", "conv_kernel_size", "max_relative_positions", "tie_word_embeddings"}
 
 
 class ModelRecipe:
@@ -203,9 +206,9 @@ class ModelRecipe:
 
     def _check_shape(self, numbers: dict[str, Any]) -> None:
         for key, value in numbers.items():
-            if key.endswith(("_size", "_layers", "_heads", "_positions", "_embeddings")) and isinstance(value, int):
-                if value < 1 and key not in {"type_vocab_size", "conv_kernel_size", "max_relative_positions"}:
-                    raise RecipeError(f"model.config.{key} is {value}; it must be at least 1.")
+            counts = key.endswith(_COUNTS) and key not in _MAY_BE_ZERO and isinstance(value, int)
+            if counts and value < 1:
+                raise RecipeError(f"model.config.{key} is {value}; it must be at least 1.")
             if "dropout" in key and isinstance(value, (int, float)) and not 0 <= value < 1:
                 raise RecipeError(f"model.config.{key} is {value}; a dropout lies in 0..1, 1 excluded.")
         hidden, heads = self._full("hidden_size"), self._full("num_attention_heads")
@@ -216,7 +219,8 @@ class ModelRecipe:
             )
         if self._family.rotary and (hidden // heads) % 2:
             raise RecipeError(
-                f"model.config.hidden_size / num_attention_heads is {hidden // heads}; rotary positions need an even number."
+                f"model.config.hidden_size / num_attention_heads is {hidden // heads}; "
+                "rotary positions need an even number."
             )
         shared = self._full("num_key_value_heads")
         if shared and heads % shared:

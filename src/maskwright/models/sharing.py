@@ -42,8 +42,8 @@ def share(generator: Network, detector: Network, how: str) -> None:
 
     how: "none"; "tied", one Parameter for each table that both have (words, absolute positions, segment types; ELECTRA,
     arXiv 2003.10555); "gdes", the detector's word and absolute position tables become `DisentangledEmbedding`s.
-    Where only the detector starts from a checkpoint, its tables are the shared start. Call it before optimizers are made.
-    Raises RecipeError when the tables differ in shape.
+    Where only the detector starts from a checkpoint, its tables are the shared start. Call it before optimizers are
+    made. Raises RecipeError when the tables differ in shape.
     """
     if how not in HOW:
         raise RecipeError(f"sharing is {how}; choose one of {', '.join(HOW)}.")

@@ -6,9 +6,9 @@ A family holds no state: `hf` is always the transformers model, built by `maskwr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention import additive, restarted, visible
 
@@ -19,7 +19,7 @@ class Family(ABC):
     kind: str = "encoder"  # "encoder" | "decoder"
     model_type: str  # as in config.json of a checkpoint
     config_class: str
-    heads: dict[str, str]  # "mlm" | "detect" | "causal" -> class in transformers
+    heads: ClassVar[dict[str, str]]  # "mlm" | "detect" | "causal" -> class in transformers
     body_name: str  # attribute of the model that holds the network without its head
     word_table: str = "embeddings.word_embeddings"  # inside the body
     position_table: str | None = "embeddings.position_embeddings"
@@ -37,20 +37,20 @@ class Family(ABC):
         """`max_position_embeddings` needed for rows of `length` tokens."""
         return length
 
-    def body(self, hf: nn.Module) -> nn.Module:
+    def body(self, hf: Any) -> Any:
         return getattr(hf, self.body_name)
 
     @abstractmethod
-    def predict(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+    def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         """Vocabulary logits [..., V] of hidden states [..., D]."""
 
-    def detect(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+    def detect(self, hf: Any, hidden: Tensor) -> Tensor:
         """Detection logits [...] of hidden states [..., D]; here as in *ForTokenClassification."""
         return hf.classifier(hf.dropout(hidden)).squeeze(-1)
 
     def encode(
         self,
-        hf: nn.Module,
+        hf: Any,
         inputs: dict[str, Tensor],
         length: int,
         valid_BL: Tensor | None,
@@ -70,15 +70,15 @@ class Family(ABC):
             **inputs, attention_mask=self.fitting(hf, mask), position_ids=self.placed(hf, positions_BL, length, device)
         ).last_hidden_state
 
-    def placed(self, hf: nn.Module, positions_BL: Tensor | None, length: int, device: Any) -> Tensor | None:
+    def placed(self, hf: Any, positions_BL: Tensor | None, length: int, device: Any) -> Tensor | None:
         """`position_ids` as the architecture counts them (None: its default)."""
         return positions_BL
 
-    def fitting(self, hf: nn.Module, mask: Tensor | None) -> Tensor | None:
+    def fitting(self, hf: Any, mask: Tensor | None) -> Tensor | None:
         """The mask in the form that the model's attention implementation needs."""
         eager = hf.config._attn_implementation == "eager"
         return additive(mask, hf.dtype) if eager else mask
 
-    def position_flops(self, hf: nn.Module, tokens: float, length: int) -> float:
+    def position_flops(self, hf: Any, tokens: float, length: int) -> float:
         """Forward FLOPs beyond Linear layers and plain attention (relative positions, convolutions)."""
         return 0.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import Any, ClassVar
+
+from torch import Tensor
 
 from .base import Family
 
@@ -10,8 +12,8 @@ from .base import Family
 class Bert(Family):
     model_type = "bert"
     config_class = "BertConfig"
-    heads = {"mlm": "BertForMaskedLM", "detect": "BertForTokenClassification"}
+    heads: ClassVar[dict[str, str]] = {"mlm": "BertForMaskedLM", "detect": "BertForTokenClassification"}
     body_name = "bert"
 
-    def predict(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+    def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.cls(hidden)

@@ -5,10 +5,10 @@ transformers has one architecture for both; v2 adds a convolution beside the fir
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention import restarted, visible
 from .base import Family
@@ -17,7 +17,7 @@ from .base import Family
 class DebertaV2(Family):
     model_type = "deberta-v2"
     config_class = "DebertaV2Config"
-    heads = {"mlm": "DebertaV2ForMaskedLM", "detect": "DebertaV2ForTokenClassification"}
+    heads: ClassVar[dict[str, str]] = {"mlm": "DebertaV2ForMaskedLM", "detect": "DebertaV2ForTokenClassification"}
     body_name = "deberta"
     attentions = ("eager",)
     extra_keys = frozenset(
@@ -40,7 +40,7 @@ class DebertaV2(Family):
 
     def encode(
         self,
-        hf: nn.Module,
+        hf: Any,
         inputs: dict[str, Tensor],
         length: int,
         valid_BL: Tensor | None,
@@ -63,12 +63,12 @@ class DebertaV2(Family):
             seen = mask[:, 0]
         return hf.deberta.encoder(embedded_BLD, seen, output_hidden_states=False).last_hidden_state
 
-    def predict(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+    def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         if hf.legacy:
             return hf.cls(hidden)
         return hf.lm_predictions(hidden, hf.deberta.embeddings.word_embeddings)
 
-    def position_flops(self, hf: nn.Module, tokens: float, length: int) -> float:
+    def position_flops(self, hf: Any, tokens: float, length: int) -> float:
         config, encoder = hf.config, hf.deberta.encoder
         flops = 0.0
         if encoder.conv is not None:

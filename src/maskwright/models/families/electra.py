@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from .base import Family
 
@@ -12,15 +12,15 @@ from .base import Family
 class Electra(Family):
     model_type = "electra"
     config_class = "ElectraConfig"
-    heads = {"mlm": "ElectraForMaskedLM", "detect": "ElectraForPreTraining"}
+    heads: ClassVar[dict[str, str]] = {"mlm": "ElectraForMaskedLM", "detect": "ElectraForPreTraining"}
     body_name = "electra"
     narrow = True
 
     def can(self, numbers: dict[str, Any]) -> frozenset[str]:
         return super().can(numbers) | {"narrow_embeddings"}
 
-    def predict(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+    def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.generator_lm_head(hf.generator_predictions(hidden))
 
-    def detect(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+    def detect(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.discriminator_predictions(hidden)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention import restarted, visible
 from .base import Family
@@ -13,7 +15,7 @@ class Llama(Family):
     kind = "decoder"
     model_type = "llama"
     config_class = "LlamaConfig"
-    heads = {"causal": "LlamaForCausalLM"}
+    heads: ClassVar[dict[str, str]] = {"causal": "LlamaForCausalLM"}
     body_name = "model"
     word_table = "embed_tokens"
     position_table = None
@@ -23,7 +25,7 @@ class Llama(Family):
 
     def encode(
         self,
-        hf: nn.Module,
+        hf: Any,
         inputs: dict[str, Tensor],
         length: int,
         valid_BL: Tensor | None,
@@ -42,7 +44,7 @@ class Llama(Family):
             place_L = torch.arange(length, device=hidden_BLD.device)
             positions_BL = place_L[None] if document_BL is None else restarted(document_BL)
         rotation = body.rotary_emb(hidden_BLD, position_ids=positions_BL)
-        # Layer by layer: the model's forward guesses packing from positions, with a device sync, and masks when compiled.
+        # Layer by layer: the model's forward guesses packing from positions, at the cost of a device sync.
         for layer in body.layers:
             hidden_BLD = layer(
                 hidden_BLD,
@@ -53,5 +55,5 @@ class Llama(Family):
             )
         return body.norm(hidden_BLD)
 
-    def predict(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+    def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.lm_head(hidden)

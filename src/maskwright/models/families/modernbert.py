@@ -1,8 +1,10 @@
-"""ModernBERT (arXiv 2412.13663): pre-norm, rotary positions, gated feed-forward, local attention between global layers."""
+"""ModernBERT (arXiv 2412.13663): pre-norm, rotary positions, gated feed-forward, local and global attention."""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import Any, ClassVar
+
+from torch import Tensor
 
 from ..attention import restarted, visible
 from .base import Family
@@ -11,7 +13,7 @@ from .base import Family
 class ModernBert(Family):
     model_type = "modernbert"
     config_class = "ModernBertConfig"
-    heads = {"mlm": "ModernBertForMaskedLM", "detect": "ModernBertForTokenClassification"}
+    heads: ClassVar[dict[str, str]] = {"mlm": "ModernBertForMaskedLM", "detect": "ModernBertForTokenClassification"}
     body_name = "model"
     word_table = "embeddings.tok_embeddings"
     position_table = None
@@ -21,7 +23,7 @@ class ModernBert(Family):
 
     def encode(
         self,
-        hf: nn.Module,
+        hf: Any,
         inputs: dict[str, Tensor],
         length: int,
         valid_BL: Tensor | None,
@@ -49,8 +51,8 @@ class ModernBert(Family):
             positions_BL = restarted(document_BL)
         return hf.model(**inputs, attention_mask=masks, position_ids=positions_BL).last_hidden_state
 
-    def predict(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+    def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.decoder(hf.head(hidden))
 
-    def detect(self, hf: nn.Module, hidden: Tensor) -> Tensor:
+    def detect(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.classifier(hf.drop(hf.head(hidden))).squeeze(-1)

@@ -1,0 +1,116 @@
+"""Budgets: counts, roundings, and a brute-force greedy loop."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from maskwright.masking.budgets import Counted, Independent
+from maskwright.masking.draws import Draws
+from maskwright.masking.race import geometric
+from maskwright.masking.units import Span, Token, Word
+
+ROWS, LENGTH = 6000, 32
+
+
+def counted(**changes):
+    return Counted(**{**dict(of="token", rounding="nearest", overshoot="cut", at_least=0, at_most=None), **changes})
+
+
+def masked(views, data, *args, **kwargs):
+    view = views(*args, **kwargs)(data, 0.0)["main"]
+    return (view.outcome_BL > 0), view
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "down", "up", "random", "binomial"])
+def test_each_rounding_has_its_expectation(rounding, rows, views):
+    rate, (masked_BL, view) = 0.17, masked(views, rows(ROWS, LENGTH), rate=0.17, budget=counted(rounding=rounding))
+    count_B, mean = masked_BL.sum(1).double(), rate * view.maskable_BL.sum(1)[0].item()
+    assert mean % 1 not in (0, 0.5)
+    exact = {"nearest": round(mean), "down": int(mean), "up": int(mean) + 1}
+    if rounding in exact:
+        assert (count_B == exact[rounding]).all()
+        return
+    assert abs(count_B.mean().item() - mean) < 4 * count_B.std().item() / ROWS**0.5
+    variance = mean * (1 - rate) if rounding == "binomial" else mean % 1 * (1 - mean % 1)
+    assert count_B.var().item() == pytest.approx(variance, rel=0.1)
+
+
+def test_independent_counts_are_binomial_and_fit_the_capacity(rows, views):
+    masked_BL, view = masked(views, rows(ROWS, LENGTH), rate=0.3, budget=Independent(0))
+    number, count_B = view.maskable_BL.sum(1)[0].item(), masked_BL.sum(1).double()
+    assert count_B.mean().item() == pytest.approx(0.3 * number, abs=0.12)
+    assert count_B.var().item() == pytest.approx(0.21 * number, rel=0.1)
+    assert Independent(0).capacity(0.15, 512, 1) < 180  # 77 in the mean; the whole row would be 512
+
+
+def test_bounds_hold(rows, views):
+    data = rows(200, LENGTH)
+    assert (masked(views, data, rate=0.0, budget=counted(at_least=2))[0].sum(1) == 2).all()
+    assert (masked(views, data, rate=0.9, budget=counted(at_most=5))[0].sum(1) == 5).all()
+    assert (masked(views, data, rate=0.001, budget=Independent(1))[0].sum(1) >= 1).all()
+
+
+def test_a_rate_of_units_counts_units(rows, views):
+    data = rows(500, LENGTH)
+    masked_BL, view = masked(views, data, Word(), 0.5, counted(of="unit"))
+    first_BL = view.maskable_BL & (view.unit_BL == torch.arange(LENGTH))
+    taken_B = (masked_BL & first_BL).sum(1)
+    assert torch.equal(taken_B, (first_BL.sum(1) * 0.5 + 0.5).floor().long())
+
+
+def test_a_rate_of_starts_masks_what_they_cover(rows, views):
+    """Against a loop over the same noise: the earliest starts, real ones and the ghosts before an edge, and their reach."""
+    data = rows(100, LENGTH)
+    data["word"] = torch.ones_like(data["word"])
+    masked_BL, view = masked(views, data, Span(0.4, 3), 3 / 27, counted(of="start"))
+    draws = Draws(0, "main", data["visit"], data["sample"])
+    start, reach = draws("span.start", LENGTH), geometric(draws("span.length", LENGTH), 0.4, 3)
+    ghost_start = draws("span.ghost.start", LENGTH + 2, first=-2)
+    ghost_reach = geometric(draws("span.ghost.length", LENGTH + 2, first=-2), 0.4, 3)
+    for row in range(100):
+        maskable = view.maskable_BL[row].tolist()
+        deadline = sorted(start[row, p].item() for p in range(LENGTH) if maskable[p])[2]
+        for place in range(LENGTH):
+            covered = False
+            for back in range(3):
+                real = place - back >= 0 and all(maskable[place - back : place + 1])
+                at, far = (start, reach) if real else (ghost_start[:, 2:], ghost_reach[:, 2:])
+                if not real and place - back < 0:
+                    at, far = ghost_start, ghost_reach
+                    index = place - back + 2
+                else:
+                    index = place - back
+                covered |= at[row, index].item() <= deadline and far[row, index].item() > back
+            assert bool(masked_BL[row, place]) == (covered and maskable[place])
+
+
+def test_skipping_is_the_greedy_loop_of_bert(rows, views):
+    """Units in order of arrival; one that would exceed the count is passed over and later ones may fit."""
+    data = rows(300, LENGTH)
+    masked_BL, view = masked(views, data, Word(), 0.25, counted(overshoot="skip"))
+    order = masked(views, data, Word(), 1.0)[1]  # all positions, the earliest arrival first
+    for row in range(300):
+        places = order.place_BK[row][order.counts_BK[row]].tolist()
+        units: dict[int, list[int]] = {}
+        for place in places:
+            units.setdefault(int(order.unit_BL[row, place]), []).append(place)
+        room, taken = int(view.maskable_BL[row].sum() * 0.25 + 0.5), set()
+        for unit in units.values():
+            if len(unit) <= room:
+                taken |= set(unit)
+                room -= len(unit)
+        assert set(masked_BL[row].nonzero()[:, 0].tolist()) == taken
+
+
+def test_whole_words_keep_the_mean_rate(rows, views):
+    masked_BL, view = masked(views, rows(ROWS, LENGTH), Word(), 0.15, counted(rounding="random", overshoot="random"))
+    share_B = masked_BL.sum(1) / view.maskable_BL.sum(1)
+    assert share_B.mean().item() == pytest.approx(0.15, abs=4 * share_B.std().item() / ROWS**0.5)
+
+
+def test_counts_are_exact_where_binary_fractions_are_not(rows, views):
+    ids = torch.full((3, 100), 9)
+    data = {"ids": ids, "document": torch.ones_like(ids), "sample": torch.arange(3), "visit": torch.zeros(3, dtype=torch.int64)}
+    for rate, rounding, count in ((0.15, "down", 15), (0.29, "down", 29), (0.07, "up", 7)):
+        assert (masked(views, data, Token(), rate, counted(rounding=rounding), length=100)[0].sum(1) == count).all()

@@ -1,0 +1,99 @@
+"""Units: spans that treat edges like the middle, words that are never split, T5 segments that are uniform compositions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations, product
+
+import pytest
+import torch
+
+from maskwright.masking.budgets import Counted, Independent
+from maskwright.masking.units import Segments, Span, Token, Word
+
+ROWS, LENGTH = 20_000, 32
+
+
+def counted(**changes):
+    return Counted(**{**dict(of="token", rounding="nearest", overshoot="cut", at_least=0, at_most=None), **changes})
+
+
+@pytest.mark.parametrize("unit", [Token(), Word(), Span(0.2, 10), Span(0.5, 3)], ids=["token", "word", "span", "short-span"])
+@pytest.mark.parametrize("rate", [0.15, 0.5])
+def test_every_position_is_masked_with_the_rate_beside_edges_too(unit, rate, rows, views):
+    """P(arrival <= t) = t at every maskable position: one row of text, many samples of it."""
+    view = views(unit, rate, Independent(0))(rows(ROWS, LENGTH, alike=True), 0.0)["main"]
+    share_L = (view.outcome_BL > 0).double().mean(0)
+    maskable_L = view.maskable_BL[0]
+    assert (share_L[~maskable_L] == 0).all()
+    tolerance = 4.5 * (rate * (1 - rate) / ROWS) ** 0.5
+    assert (share_L[maskable_L] - rate).abs().max() < tolerance
+
+
+def test_no_span_crosses_an_edge_and_lengths_are_in_words(rows, views):
+    data = rows(4000, LENGTH)
+    view = views(Span(0.2, 10), 0.2, Independent(0))(data, 0.0)["main"]
+    masked_BL = view.outcome_BL > 0
+    same_BL = masked_BL[:, 1:] & masked_BL[:, :-1] & (view.unit_BL[:, 1:] == view.unit_BL[:, :-1])
+    assert not (same_BL & ~(view.maskable_BL[:, 1:] & view.maskable_BL[:, :-1])).any()
+    # whole words: a token that continues a word shares its fate
+    continues_BL = ~data["word"][:, 1:] & view.maskable_BL[:, 1:] & view.maskable_BL[:, :-1]
+    assert (masked_BL[:, 1:] == masked_BL[:, :-1])[continues_BL].all()
+
+
+@pytest.mark.parametrize("overshoot", ["skip", "allow", "random"])
+def test_words_are_never_split_unless_asked(overshoot, rows, views):
+    data = rows(3000, LENGTH)
+    view = views(Word(), 0.3, counted(overshoot=overshoot))(data, 0.0)["main"]
+    masked_BL = view.outcome_BL > 0
+    continues_BL = ~data["word"][:, 1:] & view.maskable_BL[:, 1:] & view.maskable_BL[:, :-1]
+    assert (masked_BL[:, 1:] == masked_BL[:, :-1])[continues_BL].all()
+    planned_B = (0.3 * view.maskable_BL.sum(1) + 0.5 + 1e-9).floor()
+    over_B = masked_BL.sum(1) - planned_B
+    if overshoot == "skip":
+        assert over_B.max() <= 0
+    if overshoot == "allow":
+        assert over_B.min() >= 0
+    if overshoot == "random":
+        assert abs(over_B.mean().item()) < 4 * over_B.std().item() / 3000**0.5
+
+
+def test_segments_are_uniform_over_compositions(views):
+    """12 maskable tokens, 4 masked in 2 pieces: every pair of compositions is equally likely."""
+    rows = 30_000
+    ids = torch.full((rows, 12), 9)
+    data = {"ids": ids, "document": torch.ones_like(ids), "sample": torch.arange(rows), "visit": torch.zeros(rows, dtype=torch.int64)}
+    view = views(Segments(2.0), 4 / 12, length=12)(data, 0.0)["main"]
+    seen = Counter(tuple(row) for row in (view.outcome_BL > 0).int().tolist())
+    possible = set()
+    for (first,), (start,) in product(combinations(range(1, 4), 1), combinations(range(1, 8), 1)):
+        possible.add((0,) * start + (1,) * first + (0,) * (8 - start) + (1,) * (4 - first))
+    assert set(seen) == possible and len(possible) == 21
+    wanted = rows / 21
+    assert sum((count - wanted) ** 2 / wanted for count in seen.values()) < 45.3  # chi-square, 20 df, 0.1 %
+
+
+def test_segments_of_t5s_own_numbers(views):
+    """568 tokens: 85 masked in 28 pieces, the first token visible and the last one masked (arXiv 1910.10683)."""
+    ids = torch.full((64, 568), 9)
+    data = {"ids": ids, "document": torch.ones_like(ids), "sample": torch.arange(64), "visit": torch.zeros(64, dtype=torch.int64)}
+    masked_BL = views(Segments(3.0), 0.15, length=568)(data, 0.0)["main"].outcome_BL > 0
+    starts_B = (masked_BL[:, 1:] & ~masked_BL[:, :-1]).sum(1)
+    assert (masked_BL.sum(1) == 85).all() and (starts_B == 28).all()
+    assert not masked_BL[:, 0].any() and masked_BL[:, -1].all()
+
+
+@pytest.mark.parametrize("unit", [Token(), Word(), Span(0.2, 10), Segments(3.0)], ids=["token", "word", "span", "t5"])
+def test_rate_0_masks_nothing_and_rate_1_everything(unit, rows, views):
+    data = rows(50, LENGTH)
+    assert not (views(unit, 0.0)(data, 0.0)["main"].outcome_BL > 0).any()
+    view = views(unit, 1.0)(data, 0.0)["main"]
+    assert torch.equal(view.outcome_BL > 0, view.maskable_BL)
+
+
+@pytest.mark.parametrize("unit", [Token(), Word(), Span(0.2, 10), Segments(3.0)], ids=["token", "word", "span", "t5"])
+def test_rows_without_anything_to_mask_are_left_alone(unit, rows, views):
+    data = rows(4, LENGTH)
+    data["ids"] = torch.full_like(data["ids"], 2)
+    view = views(unit, 0.5)(data, 0.0)["main"]
+    assert not view.counts_BK.any() and torch.equal(view.ids_BL, data["ids"])
