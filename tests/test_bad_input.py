@@ -26,14 +26,16 @@ TABLE = {
         "masking.budget.at_least=5 and at_most=2 must be 0 <= at_least <= at_most.",
     ("masking=t5", "masking/budget=expected"):
         "T5 segments must know the count beforehand; use masking/budget=exact.",
-    ("masking=span", "masking.unit.p=1"): "masking.unit.p is 1; the chance that a span ends after a word lies between 0 and 1.",
+    ("masking=span", "masking.unit.p=1"):
+        "masking.unit.p is 1; the chance that a span ends after a word lies between 0 and 1.",
     ("masking=span", "masking/weight=table", "masking.weight.file={weights}"):
         "masking.weight does not steer span; use masking=random or masking=whole_word with it.",
     ("masking/weight=table", "masking.weight.file={unknown}"):
         "masking.weight.file names no token of this tokenizer's vocabulary; write the tokens as it does.",
     ("objective=electra", "model=llama_tiny"):
         "objective=electra needs an encoder; model=llama_tiny is a decoder; try model=electra_tiny.",
-    ("objective=clm", "model=bert_tiny"): "objective=clm needs a decoder; model=bert_tiny is an encoder; try model=llama_tiny.",
+    ("objective=clm", "model=bert_tiny"):
+        "objective=clm needs a decoder; model=bert_tiny is an encoder; try model=llama_tiny.",
     ("objective=electra", "objective.sharing=some"): "objective.sharing is some; choose one of none, tied, gdes.",
     ("model.config.num_attention_heads=3",): None,
     ("data.files={nothing}/*.txt",): None,

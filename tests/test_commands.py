@@ -1,4 +1,5 @@
-"""Every command that README and docs show: composed as written, and run in small unless it needs what a test has not."""
+"""Every command that README and docs show: composed as written, and run in small unless it needs what a test has
+not."""
 
 from __future__ import annotations
 
@@ -127,7 +128,7 @@ def test_a_multirun_marks_the_job_that_failed_and_goes_on(start, tmp_path):
     states = [json.loads((tmp_path / str(job) / "status.json").read_text()) for job in range(3)]
     assert [state["state"] for state in states] == ["finished", "failed", "finished"]
     assert states[1]["error"] == "rate.value is 1.5; a masking rate lies between 0 and 1."
-    assert "rate.value=1.5" in states[1]["command"] and "1 of 3" in out + err or "failed" in out
+    assert ("rate.value=1.5" in states[1]["command"] and "1 of 3" in out + err) or "failed" in out
     for job in (0, 2):
         assert json.loads((tmp_path / str(job) / "metrics.json").read_text())["steps"] == 2
 

@@ -14,8 +14,14 @@ import transformers
 ROOT = Path(__file__).parents[1]
 PRESETS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 PAPERS = [name for name in PRESETS if not name.startswith("debug")]
-TINY = ("trainer.max_steps=4", "trainer.validate_every=2", "model.config.hidden_size=16", "model.config.num_hidden_layers=2",
-        "model.config.num_attention_heads=2", "model.config.intermediate_size=32")  # fmt: skip
+TINY = (
+    "trainer.max_steps=4",
+    "trainer.validate_every=2",
+    "model.config.hidden_size=16",
+    "model.config.num_hidden_layers=2",
+    "model.config.num_attention_heads=2",
+    "model.config.intermediate_size=32",
+)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -27,7 +33,7 @@ def test_a_preset_trains_validates_saves_and_reloads(name, pretrain, tmp_path):
     kept = json.loads((tmp_path / "metrics.json").read_text())
     for key in ("ruler/loss", "ruler/accuracy", "ruler/bits_per_byte", "flops", "steps", "tokens", "seconds",
                 "speed/tokens_per_second", "speed/mfu", "speed/data_wait"):  # fmt: skip
-        assert kept[key] is not None or key.startswith("ruler/") and kept["ruler/reason"]
+        assert kept[key] is not None or (key.startswith("ruler/") and kept["ruler/reason"])
     checkpoint = torch.load(next((tmp_path / "checkpoints").glob("*4.ckpt")), weights_only=True)
     assert checkpoint["global_step"] == 4
     assert pretrain(f"resume={tmp_path}", small=False)["tokens"] == metrics["tokens"]

@@ -12,7 +12,15 @@ from maskwright.training.masks import show
 
 
 def test_the_json_document_adds_up(compose, capsys):
-    cfg, choices = compose("masking=span", "corruption=bert", "rate.value=0.4", "show.json=true", "show.rows=50", "show.statistics_rows=50", config="show_masks")
+    cfg, choices = compose(
+        "masking=span",
+        "corruption=bert",
+        "rate.value=0.4",
+        "show.json=true",
+        "show.rows=50",
+        "show.statistics_rows=50",
+        config="show_masks",
+    )
     figures = show(cfg, choices)["main"]
     document = json.loads(capsys.readouterr().out)["views"]["main"]
     tokens = [token for row in document["examples"] for token in row]
@@ -36,7 +44,9 @@ def test_the_screen_shows_rows_and_statistics(terminal, compose):
     figures = show(cfg, choices, console)["main"]
     text = console.export_text()
     assert f"{100 * figures['achieved_rate']:.2f}% over" in text and "rate asked for    40.00%" in text
-    assert ("[" in text.split("rate asked")[0].replace("[CLS]", "").replace("[SEP]", "").replace("[UNK]", "")) != terminal
+    assert (
+        "[" in text.split("rate asked")[0].replace("[CLS]", "").replace("[SEP]", "").replace("[UNK]", "")
+    ) != terminal
 
 
 def test_mistakes_are_named(compose):

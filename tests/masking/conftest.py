@@ -33,7 +33,9 @@ def rows() -> Callable[..., dict[str, torch.Tensor]]:
         shape = (1, length) if alike else (number, length)
         ids = torch.randint(5, SIZE, shape, generator=generator)
         size = torch.randint(1, LONGEST + 1, (shape[0], length), generator=generator).cumsum(1)
-        word = torch.zeros(shape[0], length + LONGEST + 1, dtype=torch.bool).scatter(1, size.clamp(max=length + LONGEST), True)
+        word = torch.zeros(shape[0], length + LONGEST + 1, dtype=torch.bool).scatter(
+            1, size.clamp(max=length + LONGEST), True
+        )
         word = word[:, :length]
         ids[:, 0], ids[:, length // 3], ids[:, -3] = 2, 3, 3
         ids[:, -2:] = 0

@@ -60,7 +60,8 @@ def test_a_rate_of_units_counts_units(rows, views):
 
 
 def test_a_rate_of_starts_masks_what_they_cover(rows, views):
-    """Against a loop over the same noise: the earliest starts, real ones and the ghosts before an edge, and their reach."""
+    """Against a loop over the same noise: the earliest starts, real ones and the ghosts before an edge, and their
+    reach."""
     data = rows(100, LENGTH)
     data["word"] = torch.ones_like(data["word"])
     masked_BL, view = masked(views, data, Span(0.4, 3), 3 / 27, counted(of="start"))
@@ -111,6 +112,11 @@ def test_whole_words_keep_the_mean_rate(rows, views):
 
 def test_counts_are_exact_where_binary_fractions_are_not(rows, views):
     ids = torch.full((3, 100), 9)
-    data = {"ids": ids, "document": torch.ones_like(ids), "sample": torch.arange(3), "visit": torch.zeros(3, dtype=torch.int64)}
+    data = {
+        "ids": ids,
+        "document": torch.ones_like(ids),
+        "sample": torch.arange(3),
+        "visit": torch.zeros(3, dtype=torch.int64),
+    }
     for rate, rounding, count in ((0.15, "down", 15), (0.29, "down", 29), (0.07, "up", 7)):
         assert (masked(views, data, Token(), rate, counted(rounding=rounding), length=100)[0].sum(1) == count).all()

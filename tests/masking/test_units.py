@@ -1,4 +1,5 @@
-"""Units: spans that treat edges like the middle, words that are never split, T5 segments that are uniform compositions."""
+"""Units: spans that treat edges like the middle, words that are never split, T5 segments that are uniform
+compositions."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ def counted(**changes):
     return Counted(**{**dict(of="token", rounding="nearest", overshoot="cut", at_least=0, at_most=None), **changes})
 
 
-@pytest.mark.parametrize("unit", [Token(), Word(), Span(0.2, 10), Span(0.5, 3)], ids=["token", "word", "span", "short-span"])
+@pytest.mark.parametrize(
+    "unit", [Token(), Word(), Span(0.2, 10), Span(0.5, 3)], ids=["token", "word", "span", "short-span"]
+)
 @pytest.mark.parametrize("rate", [0.15, 0.5])
 def test_every_position_is_masked_with_the_rate_beside_edges_too(unit, rate, rows, views):
     """P(arrival <= t) = t at every maskable position: one row of text, many samples of it."""
@@ -62,7 +65,12 @@ def test_segments_are_uniform_over_compositions(views):
     """12 maskable tokens, 4 masked in 2 pieces: every pair of compositions is equally likely."""
     rows = 30_000
     ids = torch.full((rows, 12), 9)
-    data = {"ids": ids, "document": torch.ones_like(ids), "sample": torch.arange(rows), "visit": torch.zeros(rows, dtype=torch.int64)}
+    data = {
+        "ids": ids,
+        "document": torch.ones_like(ids),
+        "sample": torch.arange(rows),
+        "visit": torch.zeros(rows, dtype=torch.int64),
+    }
     view = views(Segments(2.0), 4 / 12, length=12)(data, 0.0)["main"]
     seen = Counter(tuple(row) for row in (view.outcome_BL > 0).int().tolist())
     possible = set()
@@ -76,7 +84,12 @@ def test_segments_are_uniform_over_compositions(views):
 def test_segments_of_t5s_own_numbers(views):
     """568 tokens: 85 masked in 28 pieces, the first token visible and the last one masked (arXiv 1910.10683)."""
     ids = torch.full((64, 568), 9)
-    data = {"ids": ids, "document": torch.ones_like(ids), "sample": torch.arange(64), "visit": torch.zeros(64, dtype=torch.int64)}
+    data = {
+        "ids": ids,
+        "document": torch.ones_like(ids),
+        "sample": torch.arange(64),
+        "visit": torch.zeros(64, dtype=torch.int64),
+    }
     masked_BL = views(Segments(3.0), 0.15, length=568)(data, 0.0)["main"].outcome_BL > 0
     starts_B = (masked_BL[:, 1:] & ~masked_BL[:, :-1]).sum(1)
     assert (masked_BL.sum(1) == 85).all() and (starts_B == 28).all()

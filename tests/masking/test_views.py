@@ -29,7 +29,11 @@ def part(data, chosen):
 
 
 @pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize("budget", [counted(), counted(rounding="random", overshoot="random"), Independent(0)], ids=["exact", "whole", "expected"])
+@pytest.mark.parametrize(
+    "budget",
+    [counted(), counted(rounding="random", overshoot="random"), Independent(0)],
+    ids=["exact", "whole", "expected"],
+)
 def test_masks_are_a_pure_function(unit, budget, rows, views):
     if UNITS[unit].planned and isinstance(budget, Independent):
         return
@@ -79,7 +83,12 @@ def test_relations(rows, views):
     def view(name, rate, relation):
         return ViewRecipe(name, Masking(Word(), counted(overshoot="allow")), Constant(rate), MASK, relation, "main")
 
-    more = (view("same", 0.9, "same"), view("nested", 0.5, "nested"), view("disjoint", 0.3, "disjoint"), view("independent", 0.3, "independent"))
+    more = (
+        view("same", 0.9, "same"),
+        view("nested", 0.5, "nested"),
+        view("disjoint", 0.3, "disjoint"),
+        view("independent", 0.3, "independent"),
+    )
     made = views(Word(), 0.3, counted(overshoot="allow"), more=more)(rows(500, 32), 0.0)
     masked = {name: one.outcome_BL > 0 for name, one in made.items()}
     assert torch.equal(masked["same"], masked["main"])
@@ -87,7 +96,9 @@ def test_relations(rows, views):
     assert not (masked["disjoint"] & masked["main"]).any()
     assert masked["disjoint"].sum().item() == pytest.approx(masked["main"].sum().item(), rel=0.05)
     overlap = (masked["independent"] & masked["main"]).sum() / masked["main"].sum()
-    assert overlap.item() == pytest.approx(masked["main"].sum().item() / made["main"].maskable_BL.sum().item(), abs=0.03)
+    assert overlap.item() == pytest.approx(
+        masked["main"].sum().item() / made["main"].maskable_BL.sum().item(), abs=0.03
+    )
 
 
 def test_disjoint_views_of_independent_units_take_the_next_slice(rows, views):

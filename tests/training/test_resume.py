@@ -14,8 +14,19 @@ from safetensors.torch import load_file
 from maskwright.errors import RecipeError
 
 # bert has dropout, so that its noise is part of what must come back
-RECIPE = ("model=bert_tiny", "model.config.hidden_dropout_prob=0.1", "model.config.hidden_size=16", "model.config.num_hidden_layers=1", "model.config.intermediate_size=32",
-          "rate=linear", "masking=span", "corruption=bert", "hardware.micro_rows=3", "optimizer=muon", "trainer.max_epochs=null")  # fmt: skip
+RECIPE = (
+    "model=bert_tiny",
+    "model.config.hidden_dropout_prob=0.1",
+    "model.config.hidden_size=16",
+    "model.config.num_hidden_layers=1",
+    "model.config.intermediate_size=32",
+    "rate=linear",
+    "masking=span",
+    "corruption=bert",
+    "hardware.micro_rows=3",
+    "optimizer=muon",
+    "trainer.max_epochs=null",
+)
 TIMED = ("speed/",)  # columns that no two runs share
 
 

@@ -1,7 +1,7 @@
 """The LightningDataModule: one batch is one optimizer step, masked on the training device.
 
-Training rows come in the order of `SampleOrder`, a pure function of (seed, step), so a resumed loader starts at any step
-with nothing to restore. Masks are a pure function of (seed, view, visit, sample) and progress.
+Training rows come in the order of `SampleOrder`, a pure function of (seed, step), so a resumed loader starts at any
+step with nothing to restore. Masks are a pure function of (seed, view, visit, sample) and progress.
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ def refuse_other_data(recorded: dict[str, str], now: dict[str, str]) -> None:
     changed = [name for name in recorded if recorded[name] != now.get(name)]
     if changed:
         raise RecipeError(
-            f"The run cannot go on: its {', '.join(changed)} changed since it began; put the old files back, or start a new "
-            "run with model.init_from=<run folder>."
+            f"The run cannot go on: its {', '.join(changed)} changed since it began; put the old files back, or "
+            "start a new run with model.init_from=<run folder>."
         )
 
 

@@ -1,7 +1,7 @@
 """The ruler: the same held-out rows under the same fixed masks, whatever a run trains with.
 
-15 % of the tokens, chosen one by one, all shown as [MASK]; the seed never changes. The rows are packed by the ruler's own
-rule (see data.prepare), so runs with one corpus and tokenizer are measured on identical inputs.
+15 % of the tokens, chosen one by one, all shown as [MASK]; the seed never changes. The rows are packed by the ruler's
+own rule (see data.prepare), so runs with one corpus and tokenizer are measured on identical inputs.
 
 Shapes: B rows, L positions, K masked positions.
 """
@@ -60,6 +60,7 @@ class Tally:
         self.sums_4 = self.sums_4.to(sums_4.device) + sums_4
 
     def result(self, sums_4: Tensor) -> Mapping[str, float]:
-        """loss (nats per masked token), accuracy, bits_per_byte (of the masked tokens' text), from sums over all ranks."""
+        """loss (nats per masked token), accuracy, bits_per_byte (of the masked tokens' text), from sums over all
+        ranks."""
         nats, right, tokens, text_bytes = sums_4.tolist()
         return {"loss": nats / tokens, "accuracy": right / tokens, "bits_per_byte": nats / math.log(2) / text_bytes}

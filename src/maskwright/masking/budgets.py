@@ -27,7 +27,8 @@ class Budget(ABC):
 
     @abstractmethod
     def capacity(self, highest: float, length: int, longest: int) -> int:
-        """Most positions that a row of `length` may lose at the rate `highest`, with units of up to `longest` tokens."""
+        """Most positions that a row of `length` may lose at the rate `highest`, with units of up to `longest`
+        tokens."""
 
     @abstractmethod
     def wanted(self, rate_B: Tensor, field: Field, draws: Draws) -> Tensor:
@@ -39,7 +40,8 @@ class Budget(ABC):
 
 
 class Independent(Budget):
-    """Each unit by itself: masked when it arrives before the rate, so that counts vary around the mean (what diffusion needs)."""
+    """Each unit by itself: masked when it arrives before the rate, so that counts vary around the mean (what
+    diffusion needs)."""
 
     def __init__(self, at_least: int) -> None:
         if at_least < 0:
@@ -129,7 +131,9 @@ class Counted(Budget):
         number_B = among_BL.sum(1)
         # A rate such as 0.15 is not exact in binary: 100 x 0.15 must still round up to 15.
         mean_B = rate_B * number_B
-        mean_B = torch.where((mean_B - mean_B.round()).abs() < _TOLERANCE * number_B.clamp(min=1), mean_B.round(), mean_B)
+        mean_B = torch.where(
+            (mean_B - mean_B.round()).abs() < _TOLERANCE * number_B.clamp(min=1), mean_B.round(), mean_B
+        )
         match self.rounding:
             case "nearest":
                 count_B = (mean_B + 0.5).floor()

@@ -28,7 +28,8 @@ class Corruption(ABC):
     def __call__(
         self, field: Field, place_BK: Tensor, unit_BK: Tensor, draws: Draws, vocabulary: Vocabulary
     ) -> tuple[Tensor, Tensor]:
-        """New ids int64 [B, K] and outcomes uint8 [B, K] for the positions `place_BK`, whose units begin at `unit_BK`."""
+        """New ids int64 [B, K] and outcomes uint8 [B, K] for the positions `place_BK`, whose units begin at
+        `unit_BK`."""
 
     @abstractmethod
     def describe(self) -> str:

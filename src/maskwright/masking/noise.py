@@ -37,7 +37,8 @@ def uniform(parts: tuple[int | Tensor, ...], length: int, first: int = 0) -> Ten
 
 
 def uniform_at(parts: tuple[int | Tensor, ...], place_BK: Tensor) -> Tensor:
-    """The noise of `uniform` at chosen positions only: float64, in the shape of `place_BK` (int64; one row serves all)."""
+    """The noise of `uniform` at chosen positions only: float64, in the shape of `place_BK` (int64; one row serves
+    all)."""
     rows = [part for part in parts if isinstance(part, Tensor)]
     key_B = torch.zeros(rows[0].shape if rows else (1,), dtype=torch.int64, device=place_BK.device)
     for part in parts:
@@ -55,6 +56,7 @@ def mixed_seed(*parts: int) -> int:
 
 
 def _stride(part: int | Tensor) -> int | Tensor:
-    """How far one key part moves the counter; + 1 so that a part of zero still moves it (seed 0 is a seed like any other)."""
+    """How far one key part moves the counter; + 1 so that a part of zero still moves it (seed 0 is a seed like any
+    other)."""
     stride = (part + 1) * _GOLDEN  # int64 tensors wrap by themselves
     return stride if isinstance(part, Tensor) else (stride + (1 << 63)) % (1 << 64) - (1 << 63)

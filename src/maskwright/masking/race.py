@@ -1,7 +1,7 @@
 """The mask race: every position has an arrival time, a deadline decides who is masked.
 
-Shapes: B rows, L positions, W units of a row in order, K the most positions a row may lose. Times are float64; a position
-that can never be masked arrives at infinity. All functions are vectorised and run on the inputs' device.
+Shapes: B rows, L positions, W units of a row in order, K the most positions a row may lose. Times are float64; a
+position that can never be masked arrives at infinity. All functions are vectorised and run on the inputs' device.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def cover(
 
 
 def evened(earliest_BL: Tensor, survival: list[float]) -> Tensor:
-    """Arrivals of covered places with P(arrival <= t) = t: G(t) = 1 - prod_k (1 - t P(length > k)) of the start arrival."""
+    """Arrivals of covered places with P(arrival <= t) = t: G(t) = 1 - prod_k (1 - t P(length > k)) of the start
+    arrival."""
     missed = torch.ones_like(earliest_BL)
     time_BL = earliest_BL.clamp(max=1)
     for chance in survival:

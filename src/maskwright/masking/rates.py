@@ -29,7 +29,8 @@ class Rate(ABC):
 
     @abstractmethod
     def __call__(self, progress: float, draws: Draws) -> Tensor:
-        """Rates float64 [B] at `progress` (0 at the first step, towards 1 at the last), which may differ by sequence."""
+        """Rates float64 [B] at `progress` (0 at the first step, towards 1 at the last), which may differ by
+        sequence."""
 
     @abstractmethod
     def describe(self) -> str:

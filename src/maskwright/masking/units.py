@@ -63,7 +63,8 @@ class Token(Unit):
 
 
 class Word(Unit):
-    """Whole words: all pieces of a word or none (whole-word masking, arXiv 1906.08101). A word has its first piece's weight."""
+    """Whole words: all pieces of a word or none (whole-word masking, arXiv 1906.08101). A word has its first piece's
+    weight."""
 
     columns = ("word",)
 
@@ -178,7 +179,8 @@ class Segments(Unit):
 
 
 def _composition(u_BL: Tensor, total_B: Tensor, parts_B: Tensor) -> Tensor:
-    """Lengths int64 [B, L] of `parts_B` positive pieces that add up to `total_B`, uniform over all such compositions."""
+    """Lengths int64 [B, L] of `parts_B` positive pieces that add up to `total_B`, uniform over all such
+    compositions."""
     length = u_BL.shape[1]
     place_L = torch.arange(length, device=u_BL.device)
     # Of the total - 1 places where a cut may fall, the parts - 1 with the smallest noise are cut.

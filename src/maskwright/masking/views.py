@@ -76,12 +76,14 @@ class Views:
             )
         if recipe.masking.unit.planned and recipe.relation != "same":
             raise RecipeError(
-                f"{name}.relation={recipe.relation} needs one race with two deadlines, and {recipe.masking.unit.describe()} "
+                f"{name}.relation={recipe.relation} needs one race with two deadlines, and "
+                f"{recipe.masking.unit.describe()} "
                 "are drawn anew for each count; use relation=independent or masking=span."
             )
 
     def __call__(self, rows: Mapping[str, Tensor], progress: float) -> dict[str, View]:
-        """All views of `rows` (ids, document, sample, visit and annotation columns [B, L] or [B]) at `progress` in 0..1."""
+        """All views of `rows` (ids, document, sample, visit and annotation columns [B, L] or [B]) at `progress` in
+        0..1."""
         made: dict[str, View] = {}
         for name, recipe in self.recipes.items():
             made[name] = self._make(recipe, rows, progress, made)
@@ -92,13 +94,13 @@ class Views:
         other = made[recipe.to] if recipe.to is not None and recipe.relation != "independent" else None
         own = Draws(self.seed, recipe.name, rows["visit"], rows["sample"])
         race = own if other is None else Draws(self.seed, self._root(recipe), rows["visit"], rows["sample"])
-        disjoint = recipe.relation == "disjoint" and other is not None
+        before = other if recipe.relation == "disjoint" else None
         field = Field(
             maskable_BL=valid_BL & ~self.vocabulary.is_special_V.to(ids_BL.device)[ids_BL],
             columns=rows,
             ids_BL=ids_BL,
-            taken_BL=other.outcome_BL > 0 if disjoint else None,
-            passed_B=other.rate_B if disjoint else None,
+            taken_BL=before.outcome_BL > 0 if before is not None else None,
+            passed_B=before.rate_B if before is not None else None,
         )
         if recipe.relation == "same" and other is not None:
             rate_B, place_BK, counts_BK, unit_BL = other.rate_B, other.place_BK, other.counts_BK, other.unit_BL

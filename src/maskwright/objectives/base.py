@@ -1,6 +1,7 @@
 """What an objective is: networks, what they need, and named loss terms.
 
-An objective never normalises, logs, schedules or optimises. It says for every term *where* it counts (before any forward
+An objective never normalises, logs, schedules or optimises. It says for every term *where* it counts (before any
+forward
 pass, so that denominators are known over all micro-batches and ranks) and what the loss is at each of those places.
 
 Shapes: B rows, L positions, K masked positions, D hidden width, V vocabulary.
@@ -64,12 +65,14 @@ class Objective(nn.Module, ABC):
         lacking = sorted(cls.needs.can - model.can)
         if lacking:
             raise RecipeError(
-                f"objective={name} needs a model that can take {', '.join(lacking)}; model={model_name} cannot; try model={cls.example}."
+                f"objective={name} needs a model that can take {', '.join(lacking)}; model={model_name} cannot; "
+                f"try model={cls.example}."
             )
 
     @abstractmethod
     def build(self, model: ModelRecipe, tokenizer: PreTrainedTokenizerBase, layout: RowLayout, positions: int) -> None:
-        """Make the networks for rows of up to `positions` tokens, drawing initial weights from torch's global generator."""
+        """Make the networks for rows of up to `positions` tokens, drawing initial weights from torch's global
+        generator."""
 
     def encode(
         self, network: Network, ids_BL: Tensor, document_BL: Tensor, embeddings_BLE: Tensor | None = None

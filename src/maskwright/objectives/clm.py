@@ -5,6 +5,7 @@ Shapes: B rows, L positions, D hidden width, V vocabulary.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -24,7 +25,7 @@ class CausalLM(Objective):
 
     needs = Needs(network="decoder", views=())
     example = "llama_tiny"
-    weights = {"clm": 1.0, "accuracy/clm": 0.0}
+    weights = MappingProxyType({"clm": 1.0, "accuracy/clm": 0.0})
 
     def build(self, model: ModelRecipe, tokenizer: PreTrainedTokenizerBase, layout: RowLayout, positions: int) -> None:
         self.network: Network = model.build(tokenizer, positions, "causal")

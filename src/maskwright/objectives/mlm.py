@@ -5,6 +5,7 @@ Shapes: B rows, L positions, K masked positions, D hidden width, V vocabulary.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -24,7 +25,7 @@ class MaskedLM(Objective):
 
     needs = Needs(network="encoder")
     example = "modernbert_tiny"
-    weights = {"mlm": 1.0, "accuracy/mlm": 0.0}
+    weights = MappingProxyType({"mlm": 1.0, "accuracy/mlm": 0.0})
 
     def build(self, model: ModelRecipe, tokenizer: PreTrainedTokenizerBase, layout: RowLayout, positions: int) -> None:
         self.network: Network = model.build(tokenizer, positions, "mlm")

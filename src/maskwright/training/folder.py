@@ -35,7 +35,8 @@ class RunFolder:
         """Write config.yaml. Raises RecipeError when another run lives here."""
         if self.config.exists():
             raise RecipeError(
-                f"{self.path} already holds a run; continue it with resume={self.path}, or choose another hydra.run.dir."
+                f"{self.path} already holds a run; continue it with resume={self.path}, "
+                "or choose another hydra.run.dir."
             )
         plain = OmegaConf.to_container(cfg, resolve=True)
         assert isinstance(plain, dict)
@@ -74,8 +75,8 @@ def resumed(folder: str | Path, cfg: DictConfig, overrides: Sequence[str]) -> Di
             )
             if not same:
                 raise RecipeError(
-                    f"resume continues a run as it began, and {override} would change it; leave it out, or start a new run "
-                    f"from its weights with model.init_from={folder}."
+                    f"resume continues a run as it began, and {override} would change it; leave it out, or "
+                    f"start a new run from its weights with model.init_from={folder}."
                 )
         elif free != "hydra":
             OmegaConf.update(saved, free, OmegaConf.select(cfg, free), merge=False)

@@ -23,7 +23,11 @@ from maskwright.masking import Outcome, View
 from maskwright.training.recipe import assemble
 
 LONGEST = 12  # units and runs longer than this share one line of the statistics
-STYLES = {Outcome.MASKED: "bold white on red", Outcome.RANDOM: "bold black on yellow", Outcome.KEPT: "bold black on green"}
+STYLES = {
+    Outcome.MASKED: "bold white on red",
+    Outcome.RANDOM: "bold black on yellow",
+    Outcome.KEPT: "bold black on green",
+}
 MARKS = {Outcome.MASKED: "[{}]", Outcome.RANDOM: "<{}>", Outcome.KEPT: "={}="}
 
 
@@ -124,7 +128,11 @@ def statistics(view: View) -> dict[str, Any]:
         "capacity": view.place_BK.shape[1],
         "rate": view.rate_B.mean().item(),
         "achieved_rate": (masked_BL.sum() / view.maskable_BL.sum().clamp(min=1)).item(),
-        "achieved_rate_by_row": {"least": achieved_B.min().item(), "most": achieved_B.max().item(), "sd": achieved_B.std(correction=0).item()},
+        "achieved_rate_by_row": {
+            "least": achieved_B.min().item(),
+            "most": achieved_B.max().item(),
+            "sd": achieved_B.std(correction=0).item(),
+        },
         "masked_per_row": masked_BL.sum(1).double().mean().item(),
         "outcomes": shares,
         "units_by_tokens": _lengths(view.unit_BL, masked_BL),
@@ -149,7 +157,9 @@ def _word(tokenizer: Any, token: int) -> tuple[str, bool]:
     if piece.startswith("##"):
         return piece[2:], True
     read = tokenizer.decode([token])
-    continues = not piece.startswith(("Ġ", "▁")) and tokenizer.convert_tokens_to_string(["a", piece]).startswith("a" + piece)
+    continues = not piece.startswith(("Ġ", "▁")) and tokenizer.convert_tokens_to_string(["a", piece]).startswith(
+        "a" + piece
+    )
     return read.strip() or piece, continues
 
 
@@ -168,7 +178,10 @@ def _print_statistics(figures: Mapping[str, Any], console: Console) -> None:
     table.add_column()
     table.add_row("rate asked for", f"{100 * figures['rate']:.2f}%")
     table.add_row("achieved", f"{100 * figures['achieved_rate']:.2f}% over {figures['rows']:,} rows")
-    table.add_row("by row", f"{100 * by_row['least']:.1f}% to {100 * by_row['most']:.1f}%, standard deviation {100 * by_row['sd']:.2f}%")
+    table.add_row(
+        "by row",
+        f"{100 * by_row['least']:.1f}% to {100 * by_row['most']:.1f}%, standard deviation {100 * by_row['sd']:.2f}%",
+    )
     table.add_row("masked tokens", f"{figures['masked_per_row']:.1f} a row; room for {figures['capacity']}")
     table.add_row("outcomes", ", ".join(f"{name} {100 * share:.1f}%" for name, share in figures["outcomes"].items()))
     for title, key in (("units, in tokens", "units_by_tokens"), ("runs, in tokens", "runs_by_tokens")):

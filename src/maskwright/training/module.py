@@ -157,6 +157,6 @@ class Pretraining(L.LightningModule):
         broken = [name for name, value in results.items() if value != value]
         if broken:
             raise RecipeError(
-                f"{broken[0]} is not a number at step {self.global_step}; lower optimizer.lr, or set training.clip=1 and "
-                "hardware.precision=32-true, and start again (the checkpoints before it are kept)."
+                f"{broken[0]} is not a number at step {self.global_step}; lower optimizer.lr, or set "
+                "trainer.clip=1 and hardware.precision=32, and start again (the checkpoints before it are kept)."
             )

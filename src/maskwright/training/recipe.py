@@ -166,7 +166,8 @@ def _check_numbers(cfg: DictConfig) -> None:
             raise RecipeError(f"{key} is {value}; give a number above 0, or null.")
     if cfg.batch.tokens is not None and cfg.batch.tokens < cfg.packing.length:
         raise RecipeError(
-            f"batch.tokens is {cfg.batch.tokens} and a row has {cfg.packing.length} tokens; a batch holds at least one row."
+            f"batch.tokens is {cfg.batch.tokens} and a row has {cfg.packing.length} tokens; "
+            "a batch holds at least one row."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,8 @@ from maskwright.data.batch import Batch
 from maskwright.data.module import DataModule, refuse_other_data, usable
 from maskwright.data.order import Slice, SliceDataset, permutation
 from maskwright.data.prepare import Prepared
-from maskwright.errors import RecipeError
 from maskwright.evaluation.ruler import ruler_views
-from maskwright.masking import Views, Vocabulary
+from maskwright.masking import Vocabulary
 from maskwright.masking.noise import mixed_seed, stream_id
 from maskwright.models.export import export
 from maskwright.tracking import console as screen
@@ -106,7 +105,7 @@ def pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: s
         console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
         console.print(f"[dim]{prepared.summary}[/dim]")
         if step is not None:
-            console.print(f"resumed after step {step:,} in {folder}")
+            console.print(f"resumed after step {step:,} in {folder}", soft_wrap=True)
     name = screen.run_name(
         _model_name(recipe), choices.get("objective", ""), _masking(recipe), "", recipe.corpus.name, cfg.seed
     )
@@ -327,7 +326,8 @@ def _first_process() -> bool:
 
 
 def quiet() -> None:
-    """Silence what our own arrangement makes untrue: hints about loaders, loggers and checkpoints of Lightning's own."""
+    """Silence what our own arrangement makes untrue: hints about loaders, loggers and checkpoints of Lightning's
+    own."""
     import logging
 
     from transformers.utils import logging as transformers_logging

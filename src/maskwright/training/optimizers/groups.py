@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from maskwright.errors import RecipeError
 
@@ -53,26 +53,30 @@ def group(*networks: nn.Module, decay_embeddings: bool = False) -> Groups:
     return sorted_
 
 
-def _hidden_weights(network: nn.Module) -> Iterator[nn.Parameter]:
+def _hidden_weights(network: nn.Module) -> Iterator[Tensor]:
     for body in _bodies(network):
         for stack in body.modules():
             if isinstance(stack, nn.ModuleList):
                 yield from (module.weight for module in stack.modules() if isinstance(module, nn.Linear))
 
 
-def _head_weights(network: nn.Module, tables: set[int]) -> Iterator[nn.Parameter]:
-    """Hidden layers of heads: Linear layers outside the bodies that project neither to a vocabulary nor to one label."""
+def _head_weights(network: nn.Module, tables: set[int]) -> Iterator[Tensor]:
+    """Hidden layers of heads: Linear layers outside the bodies that project neither to a vocabulary nor to one
+    label."""
     inside = {id(module) for body in _bodies(network) for module in body.modules()}
     vocabularies = {module.num_embeddings for module in network.modules() if isinstance(module, nn.Embedding)}
     for module in network.modules():
-        if isinstance(module, nn.Linear) and id(module) not in inside and id(module.weight) not in tables:
-            if module.out_features > 1 and module.out_features not in vocabularies:
-                yield module.weight
+        if not isinstance(module, nn.Linear) or id(module) in inside or id(module.weight) in tables:
+            continue
+        if module.out_features > 1 and module.out_features not in vocabularies:
+            yield module.weight
 
 
 def _bodies(network: nn.Module) -> list[nn.Module]:
     """The networks' bodies without heads: `base_model` where a part comes from transformers, else the whole network."""
-    bodies = [module.base_model for module in network.modules() if hasattr(module, "base_model_prefix")]
+    bodies: list[nn.Module] = [
+        module.base_model for module in network.modules() if hasattr(module, "base_model_prefix")
+    ]  # type: ignore[misc]
     return bodies or [network]
 
 
