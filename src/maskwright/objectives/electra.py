@@ -112,7 +112,7 @@ class Electra(Objective):
 
         length = self.layout.length
         return training_flops(self.generator, rows * length, rows * predicted, length) + training_flops(
-            self.detector, rows * length, 0, length
+            self.detector, rows * length, rows * length, length
         )
 
 

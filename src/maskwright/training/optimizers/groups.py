@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -74,9 +75,9 @@ def _head_weights(network: nn.Module, tables: set[int]) -> Iterator[Tensor]:
 
 def _bodies(network: nn.Module) -> list[nn.Module]:
     """The networks' bodies without heads: `base_model` where a part comes from transformers, else the whole network."""
-    bodies: list[nn.Module] = [
-        module.base_model for module in network.modules() if hasattr(module, "base_model_prefix")
-    ]  # type: ignore[misc]
+    # transformers types `base_model` as Tensor | Module
+    found: list[Any] = [module.base_model for module in network.modules() if hasattr(module, "base_model_prefix")]
+    bodies: list[nn.Module] = found
     return bodies or [network]
 
 
