@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +57,9 @@ def run_maskwright(job: MaskwrightJob, beside: BareLoop | None = None) -> Timing
         def __init__(self, *, callbacks, **settings):
             super().__init__(callbacks=[Stopwatch(), *callbacks], **settings)
 
-    with tempfile.TemporaryDirectory() as scratch, open(os.devnull, "w") as nowhere:
+    with tempfile.TemporaryDirectory() as scratch:
         cfg, choices = _composed(job.overrides)
-        with redirect_stdout(nowhere), patch.object(L, "Trainer", WatchedTrainer):
+        with patch.object(L, "Trainer", WatchedTrainer):
             pretrain(cfg, choices, job.folder or Path(scratch) / "run")
     return timing
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -56,7 +57,13 @@ def fresh(run: Callable[..., Any], *arguments: Any, threads: int) -> Any:
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(run, *arguments).result()
+        return pool.submit(_quietly, run, *arguments).result()
+
+
+def _quietly(run: Callable[..., Any], *arguments: Any) -> Any:
+    """Without what the run prints: stdout holds the benchmark's table alone."""
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        return run(*arguments)
 
 
 def bootstrap(ratios: list[float] | np.ndarray, draws: int = 10_000) -> tuple[float, float, float]:
@@ -77,5 +84,5 @@ def versions() -> dict[str, str]:
 
 
 def note(line: str) -> None:
-    """One line of progress on stderr, so that stdout holds the table alone."""
+    """One line of progress, on stderr."""
     print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
