@@ -41,7 +41,7 @@ class ByColumn(Weight):
         return "weighted"
 
 
-def tokenizer():  # type: ignore[no-untyped-def]
+def tokenizer():
     """A BERT tokenizer whose second half of the vocabulary continues words."""
     from transformers import BertTokenizerFast
 

@@ -172,7 +172,8 @@ def _train(
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
     if preemption.stopped:
         console.print(
-            f"stopped after step {trainer.global_step:,} and saved; go on with: python train.py resume={run.path}"
+            f"stopped after step {trainer.global_step:,} and saved; go on with: python train.py resume={run.path}",
+            soft_wrap=True,
         )
         raise Preempted
     if module.validated_at != data.steps:
