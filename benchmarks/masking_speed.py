@@ -3,7 +3,7 @@
     python benchmarks/masking_speed.py                 # about a minute
 
 Every contestant makes a whole view: which positions, what they become, the targets. Rows are uniformly drawn WordPiece
-ids in words of 1 to 3 pieces; transformers' collators get the same rows as a list of tensors, as a loader hands them over.
+ids in words of some pieces; transformers' collators get the same rows as a list of tensors, as a loader hands them over.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def contestants() -> dict[str, Callable[[], object]]:
         return lambda: made(rows, 0.0)
 
     lists = [{"input_ids": row, "special_tokens_mask": (row < 5).long()} for row in rows["ids"]]
-    common = dict(tokenizer=tok, mlm_probability=RATE)
+    common = {"tokenizer": tok, "mlm_probability": RATE}
     random = DataCollatorForLanguageModeling(**common)
     whole_word = DataCollatorForLanguageModeling(whole_word_mask=True, **common)
     offsets = word_offsets(rows["word"])
