@@ -3,7 +3,7 @@
     python benchmarks/masking_speed.py                 # about a minute
 
 Every contestant makes a whole view: which positions, what they become, the targets. Rows are uniformly drawn WordPiece
-ids in words of some pieces; transformers' collators get the same rows as a list of tensors, as a loader hands them over.
+ids in words of some pieces; transformers' collators get the same rows as lists of tensors, as a loader hands them over.
 """
 
 from __future__ import annotations
