@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RecipeError
+from .tables import rebuilt
+from .transplant import grown, sources
 
 if TYPE_CHECKING:
     from .families import Family
@@ -35,47 +37,60 @@ def located(init_from: str) -> str:
     )
 
 
-def numbers(init_from: str, model_type: str, family: str) -> dict[str, Any]:
-    """The config numbers of a checkpoint, refused when it is of another family."""
+def numbers(init_from: str, family: Family, name: str) -> dict[str, Any]:
+    """The config numbers of a checkpoint, refused when it is not of the family that `name` names."""
+    from .families import FAMILIES
+
     config = _config(init_from)
-    if config.model_type != model_type:
-        raise RecipeError(
-            f"model.init_from={init_from} is a {config.model_type}, and model.family is {family}; "
-            f"choose a model=... of the family {config.model_type.replace('-', '_')}."
-        )
-    return {key: value for key, value in config.to_dict().items() if value is not None}
+    if config.model_type != family.model_type:
+        fitting = [other for other, known in FAMILIES.items() if known.model_type == config.model_type]
+        cure = f"choose a model=... of the family {' or '.join(fitting)}" if fitting else "choose another checkpoint"
+        raise RecipeError(f"model.init_from={init_from} is a {config.model_type}, and model.family is {name}; {cure}.")
+    return family.usual({key: value for key, value in config.to_dict().items() if value is not None})
 
 
-def load(recipe: ModelRecipe, family: Family, tokenizer: Any, length: int, head: str) -> Any:
-    """The transformers model with the checkpoint's weights, in float32.
+def load(recipe: ModelRecipe, family: Family, tokenizer: Any, length: int, head: str) -> tuple[Any, str]:
+    """The transformers model with the checkpoint's weights, in float32, and a sentence on where they come from.
 
-    A head that the checkpoint lacks is drawn anew. Raises RecipeError when the checkpoint belongs to another
-    vocabulary, has too few positions, or lacks weights of the body.
+    A head that the checkpoint lacks is drawn anew. Tokens added to the checkpoint's own tokenizer get rows drawn from
+    the table's mean and spread; for another tokenizer the table is transplanted if the recipe says so. Raises
+    RecipeError when the checkpoint belongs to another vocabulary, has too few positions, or lacks weights of the body.
     """
-    import transformers
-
     from .recipe import special_ids
 
     assert recipe.init_from is not None
     place = located(recipe.init_from)
     config = _config(recipe.init_from)
-    _same_vocabulary(recipe.init_from, place, config, tokenizer)
-    needed = family.table_length(length, int(tokenizer.pad_token_id))
+    sources, transplanted = _sources(recipe, place, config, tokenizer)
+    pad_id = config.pad_token_id if sources and config.pad_token_id is not None else tokenizer.pad_token_id
+    needed = family.table_length(length, int(pad_id))
     if config.max_position_embeddings < needed:
         most = length - (needed - config.max_position_embeddings)
         raise RecipeError(
             f"model.init_from={recipe.init_from} has {most} positions, and the rows have {length}; "
             f"choose rows of at most {most}."
         )
-    for key, value in special_ids(tokenizer).items():
-        if hasattr(config, key):
+    special = special_ids(tokenizer)
+    for key, value in special.items():
+        if hasattr(config, key) and sources is None:
             setattr(config, key, value)
-    for key, value in recipe.config.items():
+    for key, value in family.own(recipe.config).items():
         if "dropout" in key:
             setattr(config, key, value)
     if head == "detect":
         config.num_labels = 1
-    cls = getattr(transformers, family.heads[head])
+    hf = _whole(family, place, config, recipe, head)
+    start = f"the weights of {recipe.init_from}"
+    if sources is None:
+        return hf, start
+    size = len(sources) if transplanted else max(len(sources), config.vocab_size)
+    hf = rebuilt(hf, family, sources, size, special, spread=not transplanted)
+    return hf, f"{start}; {_counted(sources, transplanted)}"
+
+
+def _whole(family: Family, place: str, config: Any, recipe: ModelRecipe, head: str) -> Any:
+    """The model, refused when weights of its body are missing."""
+    cls = family.get(family.heads[head])
     hf, info = _pretrained(cls, place, config, recipe)
     if any(key.startswith("lm_predictions.") for key in info["unexpected_keys"]) and head == "mlm":
         config.legacy = False  # Microsoft's own DeBERTa checkpoints carry this head
@@ -87,6 +102,17 @@ def load(recipe: ModelRecipe, family: Family, tokenizer: Any, length: int, head:
             "give a folder written by save_pretrained."
         )
     return hf
+
+
+def _counted(sources: list[list[int]], transplanted: bool) -> str:
+    """How many tokens have an old row, a mean of several, a new one."""
+    counts = [sum(len(ids) == 1 for ids in sources), sum(len(ids) > 1 for ids in sources), sources.count([])]
+    if not transplanted:
+        return f"{counts[2]:,} added tokens have new rows"
+    return (
+        f"of {len(sources):,} tokens {counts[0]:,} have an old token's row, {counts[1]:,} the mean of their pieces' "
+        f"rows and {counts[2]:,} a new one"
+    )
 
 
 def _pretrained(cls: Any, place: str, config: Any, recipe: ModelRecipe) -> tuple[Any, dict[str, Any]]:
@@ -116,33 +142,46 @@ def _config(init_from: str) -> Any:
         raise RecipeError(f"model.init_from={init_from} cannot be read: {_first_line(error)}") from error
 
 
-def _same_vocabulary(init_from: str, place: str, config: Any, tokenizer: Any) -> None:
+def _sources(recipe: ModelRecipe, place: str, config: Any, tokenizer: Any) -> tuple[list[list[int]] | None, bool]:
+    """The old rows that each token's row is made of, and whether they are a transplant; None where all stay as they are.
+
+    Raises RecipeError for a tokenizer that the checkpoint does not fit.
+    """
     cure = f"choose tokenizer=saved tokenizer.path={place}"
-    if len(tokenizer) > config.vocab_size:
+    theirs = _tokenizer(place)
+    if theirs is not None:
+        if theirs.get_vocab() == tokenizer.get_vocab():
+            return None, False
+        if (found := grown(tokenizer, theirs)) is not None:
+            return found, False
+        if recipe.transplant:
+            return sources(tokenizer, theirs), True
         raise RecipeError(
-            f"model.init_from={init_from} has {config.vocab_size} tokens, "
+            f"model.init_from={recipe.init_from} was trained with another vocabulary ({len(theirs):,} tokens, and the "
+            f"tokenizer has {len(tokenizer):,}); {cure}, or model.transplant=true to carry it over."
+        )
+    if recipe.transplant:
+        raise RecipeError(
+            f"model.transplant is true, but model.init_from={recipe.init_from} holds no tokenizer; "
+            "save the tokenizer that it was trained with beside its config.json."
+        )
+    if not 0 <= config.vocab_size - len(tokenizer) < 128:  # tables are padded to multiples of at most 128
+        raise RecipeError(
+            f"model.init_from={recipe.init_from} has {config.vocab_size} tokens, "
             f"and the tokenizer has {len(tokenizer)}; {cure}."
         )
-    theirs = _vocabulary(place)
-    if theirs is not None:
-        if theirs != tokenizer.get_vocab():
-            raise RecipeError(f"model.init_from={init_from} was trained with another vocabulary; {cure}.")
-    elif config.vocab_size - len(tokenizer) >= 128:  # tables are padded to multiples of at most 128
-        raise RecipeError(
-            f"model.init_from={init_from} has {config.vocab_size} tokens, "
-            f"and the tokenizer only {len(tokenizer)}; {cure}."
-        )
+    return None, False
 
 
-def _vocabulary(place: str) -> dict[str, int] | None:
-    """The vocabulary saved beside a checkpoint, or None where there is none."""
+def _tokenizer(place: str) -> Any:
+    """The tokenizer saved beside a checkpoint, or None where there is none."""
     import transformers
 
     names = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "tokenizer_config.json")
     if Path(place).exists() and not any((Path(place) / name).is_file() for name in names):
         return None
     try:
-        return transformers.AutoTokenizer.from_pretrained(place).get_vocab()
+        return transformers.AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError, KeyError, ImportError):
         return None
 

@@ -80,7 +80,7 @@ def model_card(network: Network, card: Mapping[str, Any]) -> str:
     parts += [
         "## Network",
         f"{network.recipe.family}, {network.parameter_count:,} parameters, "
-        f"{network.config.vocab_size:,} tokens, trained on rows of {network.length}.",
+        f"{network.config.vocab_size:,} tokens, trained on rows of {network.length} from {network.start}.",
     ]
     if card.get("recipe"):
         parts += ["## Recipe", "```json\n" + json.dumps(card["recipe"], indent=2, default=str) + "\n```"]

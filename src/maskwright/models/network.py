@@ -23,13 +23,22 @@ class Network(nn.Module):
     logits equal those of `hf` called whole.
     """
 
-    def __init__(self, hf: nn.Module, recipe: ModelRecipe, family: Family, head: str, length: int) -> None:
+    def __init__(
+        self,
+        hf: nn.Module,
+        recipe: ModelRecipe,
+        family: Family,
+        head: str,
+        length: int,
+        start: str = "random weights",
+    ) -> None:
         super().__init__()
         self.hf: Any = hf
         self.recipe = recipe
         self.family = family
         self.head = head  # "mlm" | "detect" | "causal"
         self.length = length  # positions of a training row
+        self.start = start  # where the first weights came from, in words
         self.can = family.can(self.config.to_dict())
 
     @property

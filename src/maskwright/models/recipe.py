@@ -31,6 +31,8 @@ class ModelRecipe:
     init_from: None (random weights), a folder with a saved model, a run folder of maskwright, or a hub name. The
         checkpoint's own shape then replaces `config`, of which only the dropouts still apply.
     attention: None (the family's fastest), "sdpa" or "eager".
+    transplant: with `init_from` and a tokenizer that is not the checkpoint's, carry the vocabulary over: a token that
+        both have keeps its row, another takes the mean of its pieces' rows (RuBERT, arXiv 1905.07213).
     Raises RecipeError when the family, a key or a combination of numbers is impossible.
     """
 
@@ -40,13 +42,19 @@ class ModelRecipe:
         config: Mapping[str, Any] | None = None,
         init_from: str | None = None,
         attention: str | None = None,
+        transplant: bool = False,
     ) -> None:
         if family not in FAMILIES:
             raise RecipeError(f"model.family is {family}; choose one of {', '.join(FAMILIES)}.")
         self.family = family
         self.init_from = str(init_from) if init_from else None
+        if not isinstance(transplant, bool):
+            raise RecipeError(f"model.transplant is {transplant}; give true or false.")
+        if transplant and self.init_from is None:
+            raise RecipeError("model.transplant is true without a checkpoint to take rows from; set model.init_from.")
+        self.transplant = transplant
         self._family = FAMILIES[family]
-        self._given = _plain(config or {})
+        self._given = self._family.usual(_plain(config or {}))
         if attention is not None and attention not in self._family.attentions:
             allowed = " or ".join(self._family.attentions)
             raise RecipeError(f"model.attention is {attention}; {family} runs with {allowed}.")
@@ -72,7 +80,7 @@ class ModelRecipe:
         if self.init_from is None:
             return self._given
         if self._read is None:
-            self._read = checkpoint.numbers(self.init_from, self._family.model_type, self.family)
+            self._read = checkpoint.numbers(self.init_from, self._family, self.family)
             self._read.update({key: value for key, value in self._given.items() if "dropout" in key})
         return self._read
 
@@ -95,11 +103,9 @@ class ModelRecipe:
     def require(self, claim: str, wanted: str) -> None:
         """Raise RecipeError unless the network can `claim`; `wanted` names what asked for it."""
         if claim not in self.can:
-            others = [name for name, family in FAMILIES.items() if family.kind == self.kind and name != self.family]
-            cure = "choose another model such as model=bert_tiny" if others else "choose another model"
-            if self._family.model_type == "deberta-v2" and claim == "attention_mask":
-                cure = "choose model=deberta_v3_* or set model.config.conv_kernel_size=0"
-            raise RecipeError(f"model.family={self.family} with these settings cannot honour {wanted}; {cure}.")
+            raise RecipeError(
+                f"model.family={self.family} with these settings cannot honour {wanted}; {self._family.cure(claim)}."
+            )
 
     def build(self, tokenizer: Any, length: int, head: str = "mlm") -> Network:
         """A network in train mode with float32 weights.
@@ -118,11 +124,11 @@ class ModelRecipe:
             raise RecipeError(f"The rows have {length} positions; a row needs at least 3.")
         if self.init_from is not None:
             self._check_shape(self.config)
-            hf = checkpoint.load(self, family, tokenizer, length, head)
+            hf, start = checkpoint.load(self, family, tokenizer, length, head)
         else:
-            hf = self._fresh(family, tokenizer, length, head)
+            hf, start = self._fresh(family, tokenizer, length, head), "random weights"
         hf.train()  # from_pretrained leaves eval mode on, and Lightning keeps it: no dropout
-        return Network(hf, self, family, head, length)
+        return Network(hf, self, family, head, length, start)
 
     def smaller(self, width: float = 1.0, depth: float = 1.0) -> ModelRecipe:
         """The recipe of a smaller network, such as ELECTRA's generator (arXiv 2003.10555): always from random weights.
@@ -154,8 +160,6 @@ class ModelRecipe:
         return ModelRecipe(self.family, numbers, attention=self.attention)
 
     def _fresh(self, family: Family, tokenizer: Any, length: int, head: str) -> Any:
-        import transformers
-
         numbers = dict(self.config)
         pad_id = int(tokenizer.pad_token_id)
         needed = family.table_length(length, pad_id)
@@ -163,19 +167,18 @@ class ModelRecipe:
         numbers.update(special_ids(tokenizer), vocab_size=len(tokenizer))
         if head == "detect":
             numbers["num_labels"] = 1
-        config = self._config_class()(**numbers)
+        config = self._config_class(**family.own(numbers))
         config._attn_implementation = self.attention
         before = torch.get_default_dtype()
         torch.set_default_dtype(torch.float32)
         try:
-            return getattr(transformers, family.heads[head])(config)
+            return family.get(family.heads[head])(config)
         finally:
             torch.set_default_dtype(before)
 
+    @property
     def _config_class(self) -> Any:
-        import transformers
-
-        return getattr(transformers, self._family.config_class)
+        return self._family.get(self._family.config_class)
 
     def _full(self, key: str) -> Any:
         """A number in force, or the config class's default."""
@@ -183,19 +186,20 @@ class ModelRecipe:
             return self.config[key]
         if key == "embedding_size" and self._family.model_type != "electra":
             return self._full("hidden_size")
-        return getattr(self._config_class(), key, None)
+        return getattr(self._config_class, self._family.own_names.get(key, key), None)
 
     def _settings(self) -> set[str]:
         """The config keys that describe a network: not what the tokenizer decides, nor a checkpoint's bookkeeping."""
         import transformers
 
-        own = set(self._config_class().__dataclass_fields__) - set(transformers.PreTrainedConfig.__dataclass_fields__)
-        return (own | self._family.extra_keys | {"tie_word_embeddings"}) - _DECIDED
+        own = set(self._config_class.__dataclass_fields__) - set(transformers.PreTrainedConfig.__dataclass_fields__)
+        return (set(self._family.usual(dict.fromkeys(own))) | self._family.extra_keys | {"tie_word_embeddings"}) - _DECIDED
 
     def _check_keys(self) -> None:
         if self.init_from is None and not self._given:
             return
-        known = set(self._config_class().__dataclass_fields__) | self._family.extra_keys
+        fields = self._config_class.__dataclass_fields__
+        known = set(self._family.usual(dict.fromkeys(fields))) | self._family.extra_keys
         for key in self._given:
             if key in _DECIDED:
                 raise RecipeError(f"model.config.{key} is set by the tokenizer and the objective; remove it.")

@@ -5,18 +5,25 @@ from __future__ import annotations
 from .base import Family
 from .bert import Bert
 from .deberta_v2 import DebertaV2
+from .distilbert import DistilBert
 from .electra import Electra
 from .llama import Llama
+from .ltg_bert import LtgBert
 from .modernbert import ModernBert
-from .roberta import Roberta
+from .roberta import Roberta, RobertaPreLayerNorm, XlmRoberta, XlmRobertaXl
 
 FAMILIES: dict[str, Family] = {
     "bert": Bert(),
     "roberta": Roberta(),
+    "roberta_prelayernorm": RobertaPreLayerNorm(),
+    "xlm_roberta": XlmRoberta(),
+    "xlm_roberta_xl": XlmRobertaXl(),
+    "distilbert": DistilBert(),
     "electra": Electra(),
     "deberta_v2": DebertaV2(),
     "deberta_v3": DebertaV2(),
     "modernbert": ModernBert(),
+    "ltg_bert": LtgBert(),
     "llama": Llama(),
 }
 

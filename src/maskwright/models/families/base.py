@@ -5,7 +5,9 @@ A family holds no state: `hf` is always the transformers model, built by `maskwr
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -14,18 +16,20 @@ from ..attention import additive, restarted, visible
 
 
 class Family(ABC):
-    """One architecture of transformers. Subclasses fill in the table and, where theirs differs, the methods."""
+    """One architecture. Subclasses fill in the table and, where theirs differs, the methods."""
 
+    library: str = "transformers"  # the module that holds the classes below
     kind: str = "encoder"  # "encoder" | "decoder"
     model_type: str  # as in config.json of a checkpoint
     config_class: str
-    heads: ClassVar[dict[str, str]]  # "mlm" | "detect" | "causal" -> class in transformers
+    heads: ClassVar[dict[str, str]]  # "mlm" | "detect" | "causal" -> class in the library
     body_name: str  # attribute of the model that holds the network without its head
     word_table: str = "embeddings.word_embeddings"  # inside the body
     position_table: str | None = "embeddings.position_embeddings"
     type_table: str | None = "embeddings.token_type_embeddings"
     attentions: tuple[str, ...] = ("sdpa", "eager")  # the first is the default
     extra_keys: frozenset[str] = frozenset()  # config keys that the config class takes but does not list
+    own_names: ClassVar[Mapping[str, str]] = {}  # usual config key -> the config class's name for it
     rotary: bool = False  # the width of a head must be even
     narrow: bool = False  # `embedding_size` may differ from `hidden_size`
 
@@ -33,9 +37,30 @@ class Family(ABC):
         """What the network honours, given its config numbers; see `ModelRecipe.can`."""
         return frozenset({"positions", "attention_mask", "embeddings_in"})
 
+    def cure(self, claim: str) -> str:
+        """What to do where the network does not `can` do it."""
+        return "choose another model such as model=bert_tiny" if self.kind == "encoder" else "choose another model"
+
+    def get(self, name: str) -> Any:
+        """A class of the family, by its name; the library is imported now."""
+        return getattr(importlib.import_module(self.library), name)
+
+    def usual(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
+        """The numbers under their usual names (hidden_size ...), whatever the config class calls them."""
+        names = {own: usual for usual, own in self.own_names.items()}
+        return {names.get(key, key): value for key, value in numbers.items()}
+
+    def own(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
+        """The numbers under the config class's names."""
+        return {self.own_names.get(key, key): value for key, value in numbers.items()}
+
+    def first_position(self, pad_id: int) -> int:
+        """The row of the position table that a row's first token reads."""
+        return 0
+
     def table_length(self, length: int, pad_id: int) -> int:
         """`max_position_embeddings` needed for rows of `length` tokens."""
-        return length
+        return length + self.first_position(pad_id)
 
     def body(self, hf: Any) -> Any:
         return getattr(hf, self.body_name)

@@ -38,6 +38,11 @@ class DebertaV2(Family):
             claims.add("positions")
         return frozenset(claims)
 
+    def cure(self, claim: str) -> str:
+        if claim == "attention_mask":
+            return "choose model=deberta_v3_* or set model.config.conv_kernel_size=0"
+        return super().cure(claim)
+
     def encode(
         self,
         hf: Any,

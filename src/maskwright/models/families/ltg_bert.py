@@ -1,0 +1,31 @@
+"""LTG-BERT (arXiv 2303.09859): relative positions in the attention scores; the network is our own."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from .base import Family
+
+
+class LtgBert(Family):
+    library = "maskwright.models.ltg_bert"
+    model_type = "ltg_bert"
+    config_class = "LtgBertConfig"
+    heads: ClassVar[dict[str, str]] = {"mlm": "LtgBertForMaskedLM", "detect": "LtgBertForTokenClassification"}
+    body_name = "ltg_bert"
+    position_table = None  # its relative embeddings belong to each network's own attention
+    type_table = None
+
+    def predict(self, hf: Any, hidden: Tensor) -> Tensor:
+        return hf.lm_head(hidden)
+
+    def detect(self, hf: Any, hidden: Tensor) -> Tensor:
+        return hf.classifier(hidden).squeeze(-1)
+
+    def position_flops(self, hf: Any, tokens: float, length: int) -> float:
+        config = hf.config
+        places, width = 2 * config.position_buckets - 1, config.hidden_size
+        # Each relative place is projected twice per layer and pass, and meets every token's query and key.
+        return config.num_hidden_layers * (2 * 2 * places * width * width + 2 * 2 * places * width * tokens)
