@@ -24,6 +24,7 @@ from maskwright.masking.budgets import Counted, Independent
 from maskwright.masking.corruptions import Replace
 from maskwright.masking.field import Field
 from maskwright.masking.rates import Constant
+from maskwright.masking.lengths import Geometric
 from maskwright.masking.units import Segments, Span, Token, Word
 from maskwright.masking.weights import Weight
 
@@ -86,7 +87,7 @@ def contestants() -> dict[str, Callable[[], object]]:
         "token": views(Token(), exact),
         "word": views(Word(), exact),
         "weighted": views(Token(), exact, ByColumn()),
-        "span": views(Span(0.2, 10), exact),
+        "span": views(Span(Geometric(0.2, 10)), exact),
         "T5 segments": views(Segments(3.0), exact),
         "token, expected": views(Token(), Independent(0)),
         "word, whole": views(Word(), whole, longest={"word": 10}),

@@ -26,10 +26,10 @@ TABLE = {
         "masking.budget.at_least=5 and at_most=2 must be 0 <= at_least <= at_most.",
     ("masking=t5", "masking/budget=expected"):
         "T5 segments must know the count beforehand; use masking/budget=exact.",
-    ("masking=span", "masking.unit.p=1"):
-        "masking.unit.p is 1; the chance that a span ends after a word lies between 0 and 1.",
-    ("masking=span", "masking/weight=table", "masking.weight.file={weights}"):
-        "masking.weight does not steer span; use masking=random or masking=whole_word with it.",
+    ("masking=span", "masking.unit.lengths.p=1"):
+        "masking.unit.lengths.p is 1; it is a chance between 0 and 1.",
+    ("masking=t5", "masking/weight=table", "masking.weight.file={weights}"):
+        "masking.weight does not steer T5 segments; use masking=random or masking=whole_word with it.",
     ("masking/weight=table", "masking.weight.file={unknown}"):
         "masking.weight.file names no token of this tokenizer's vocabulary; write the tokens as it does.",
     ("objective=electra", "model=llama_tiny"):

@@ -24,8 +24,8 @@ def test_the_masks_depend_on_the_row_alone(compose):
         rows["visit"] = torch.zeros(8, dtype=torch.int64)
         together = views(rows, 0.3)["ruler"]
         alone = views({name: value[5:6] for name, value in rows.items()}, 0.9)["ruler"]
-        assert torch.equal(together.ids_BL[5:6], alone.ids_BL)
-        seen.append(together.ids_BL)
+        assert torch.equal(together.ids_BM[5:6], alone.ids_BM)
+        seen.append(together.ids_BM)
     assert torch.equal(*seen)
 
 
@@ -41,8 +41,8 @@ def test_the_figures_are_those_of_plain_transformers(pretrain, compose, tmp_path
     view = ruler_views(Vocabulary.of(prepared.tokenizer), 32)(rows, 0.0)["ruler"]
     model = AutoModelForMaskedLM.from_pretrained(tmp_path / "all" / "export").eval()
     with torch.no_grad():
-        chance_BLV = model(view.ids_BL, attention_mask=view.valid_BL.long()).logits.log_softmax(-1)
-    masked_BL = view.ids_BL != view.clean_BL
+        chance_BLV = model(view.ids_BM, attention_mask=view.valid_BM.long()).logits.log_softmax(-1)
+    masked_BL = view.ids_BM != view.clean_BL
     nats = -chance_BLV.gather(-1, view.clean_BL[..., None])[..., 0][masked_BL]
     assert masked_BL.sum() == torch.floor(view.maskable_BL.sum(1) * 0.15 + 0.5 + 1e-6).clamp(min=1).sum()
     assert whole["ruler/loss"] == pytest.approx(nats.mean().item(), rel=1e-4)

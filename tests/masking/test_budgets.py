@@ -7,7 +7,7 @@ import torch
 
 from maskwright.masking.budgets import Counted, Independent
 from maskwright.masking.draws import Draws
-from maskwright.masking.race import geometric
+from maskwright.masking.lengths import Geometric
 from maskwright.masking.units import Span, Token, Word
 
 ROWS, LENGTH = 6000, 32
@@ -64,11 +64,11 @@ def test_a_rate_of_starts_masks_what_they_cover(rows, views):
     reach."""
     data = rows(100, LENGTH)
     data["word"] = torch.ones_like(data["word"])
-    masked_BL, view = masked(views, data, Span(0.4, 3), 3 / 27, counted(of="start"))
+    masked_BL, view = masked(views, data, Span(Geometric(0.4, 3)), 3 / 27, counted(of="start"))
     draws = Draws(0, "main", data["visit"], data["sample"])
-    start, reach = draws("span.start", LENGTH), geometric(draws("span.length", LENGTH), 0.4, 3)
+    start, reach = draws("span.start", LENGTH), Geometric(0.4, 3)(draws("span.length", LENGTH))
     ghost_start = draws("span.ghost.start", LENGTH + 2, first=-2)
-    ghost_reach = geometric(draws("span.ghost.length", LENGTH + 2, first=-2), 0.4, 3)
+    ghost_reach = Geometric(0.4, 3)(draws("span.ghost.length", LENGTH + 2, first=-2))
     for row in range(100):
         maskable = view.maskable_BL[row].tolist()
         deadline = sorted(start[row, p].item() for p in range(LENGTH) if maskable[p])[2]

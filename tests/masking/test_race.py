@@ -35,17 +35,6 @@ def test_arrival_follows_the_power_law_of_the_weight():
             assert (arrival <= t).double().mean().item() == pytest.approx(1 - (1 - t) ** weight, abs=0.006)
 
 
-def test_geometric_lengths_are_spanberts():
-    lengths = race.geometric(uniform((0, 1, torch.arange(1)), 200_000)[0], 0.2, 10)
-    law = torch.tensor([0.2 * 0.8**k for k in range(10)])
-    wanted = 200_000 * law / law.sum()
-    seen = torch.bincount(lengths, minlength=11)[1:]
-    assert ((seen - wanted) ** 2 / wanted).sum() < 27.9  # chi-square, 9 degrees of freedom, 0.1 %
-    assert lengths.double().mean().item() == pytest.approx(3.797, abs=0.02)
-    survival = race.geometric_survival(0.2, 10)
-    assert survival[0] == 1 and sum(survival) == pytest.approx(3.797, abs=1e-3)
-
-
 def test_the_choice_does_not_depend_on_the_capacity():
     u = uniform((0, 2, torch.arange(50)), 40)
     maskable = u > 0.2

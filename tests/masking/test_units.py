@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from maskwright.masking.budgets import Counted, Independent
+from maskwright.masking.lengths import Geometric
 from maskwright.masking.units import Segments, Span, Token, Word
 
 ROWS, LENGTH = 20_000, 32
+SPAN = Span(Geometric(0.2, 10))
 
 
 def counted(**changes):
@@ -20,7 +22,9 @@ def counted(**changes):
 
 
 @pytest.mark.parametrize(
-    "unit", [Token(), Word(), Span(0.2, 10), Span(0.5, 3)], ids=["token", "word", "span", "short-span"]
+    "unit",
+    [Token(), Word(), Span(Geometric(0.2, 10)), Span(Geometric(0.5, 3))],
+    ids=["token", "word", "span", "short-span"],
 )
 @pytest.mark.parametrize("rate", [0.15, 0.5])
 def test_every_position_is_masked_with_the_rate_beside_edges_too(unit, rate, rows, views):
@@ -35,7 +39,7 @@ def test_every_position_is_masked_with_the_rate_beside_edges_too(unit, rate, row
 
 def test_no_span_crosses_an_edge_and_lengths_are_in_words(rows, views):
     data = rows(4000, LENGTH)
-    view = views(Span(0.2, 10), 0.2, Independent(0))(data, 0.0)["main"]
+    view = views(Span(Geometric(0.2, 10)), 0.2, Independent(0))(data, 0.0)["main"]
     masked_BL = view.outcome_BL > 0
     same_BL = masked_BL[:, 1:] & masked_BL[:, :-1] & (view.unit_BL[:, 1:] == view.unit_BL[:, :-1])
     assert not (same_BL & ~(view.maskable_BL[:, 1:] & view.maskable_BL[:, :-1])).any()
@@ -96,7 +100,7 @@ def test_segments_of_t5s_own_numbers(views):
     assert not masked_BL[:, 0].any() and masked_BL[:, -1].all()
 
 
-@pytest.mark.parametrize("unit", [Token(), Word(), Span(0.2, 10), Segments(3.0)], ids=["token", "word", "span", "t5"])
+@pytest.mark.parametrize("unit", [Token(), Word(), SPAN, Segments(3.0)], ids=["token", "word", "span", "t5"])
 def test_rate_0_masks_nothing_and_rate_1_everything(unit, rows, views):
     data = rows(50, LENGTH)
     assert not (views(unit, 0.0)(data, 0.0)["main"].outcome_BL > 0).any()
@@ -104,9 +108,9 @@ def test_rate_0_masks_nothing_and_rate_1_everything(unit, rows, views):
     assert torch.equal(view.outcome_BL > 0, view.maskable_BL)
 
 
-@pytest.mark.parametrize("unit", [Token(), Word(), Span(0.2, 10), Segments(3.0)], ids=["token", "word", "span", "t5"])
+@pytest.mark.parametrize("unit", [Token(), Word(), SPAN, Segments(3.0)], ids=["token", "word", "span", "t5"])
 def test_rows_without_anything_to_mask_are_left_alone(unit, rows, views):
     data = rows(4, LENGTH)
     data["ids"] = torch.full_like(data["ids"], 2)
     view = views(unit, 0.5)(data, 0.0)["main"]
-    assert not view.counts_BK.any() and torch.equal(view.ids_BL, data["ids"])
+    assert not view.counts_BK.any() and torch.equal(view.ids_BM, data["ids"])

@@ -12,11 +12,12 @@ from maskwright.masking import Masking, ViewRecipe
 from maskwright.masking.budgets import Counted, Independent
 from maskwright.masking.corruptions import Replace
 from maskwright.masking.draws import Draws
+from maskwright.masking.lengths import Geometric
 from maskwright.masking.rates import Beta, Constant, Cosine, Linear, Step, Uniform
 from maskwright.masking.units import Segments, Span, Token, Word
 from maskwright.masking.weights import TokenTable
 
-UNITS = {"token": Token(), "word": Word(), "span": Span(0.2, 10), "t5": Segments(3.0)}
+UNITS = {"token": Token(), "word": Word(), "span": Span(Geometric(0.2, 10)), "t5": Segments(3.0)}
 MASK = Replace(1.0, 0.0, 0.0, "token")
 
 
@@ -43,9 +44,9 @@ def test_masks_are_a_pure_function(unit, budget, rows, views):
     for size in (1, 7):
         for first in range(0, 64, size):
             few = make(part(data, slice(first, first + size)), 0.5)["main"]
-            assert torch.equal(few.ids_BL, whole.ids_BL[first : first + size])
+            assert torch.equal(few.ids_BM, whole.ids_BM[first : first + size])
     shuffled = torch.randperm(64, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(make(part(data, shuffled), 0.5)["main"].ids_BL, whole.ids_BL[shuffled])
+    assert torch.equal(make(part(data, shuffled), 0.5)["main"].ids_BM, whole.ids_BM[shuffled])
     others = [
         make({**data, "visit": data["visit"] + 1}, 0.5),
         make({**data, "sample": data["sample"] + 64}, 0.5),
@@ -58,14 +59,14 @@ def test_masks_are_a_pure_function(unit, budget, rows, views):
 @pytest.mark.parametrize("per", ["token", "word", "unit"])
 def test_outcomes_have_their_shares_and_are_drawn_per_unit_asked_for(per, rows, views):
     data = rows(4000, 32)
-    view = views(Span(0.2, 10), 0.4, Independent(0), Replace(0.8, 0.1, 0.1, per))(data, 0.0)["main"]
+    view = views(Span(Geometric(0.2, 10)), 0.4, Independent(0), Replace(0.8, 0.1, 0.1, per))(data, 0.0)["main"]
     chosen = view.outcome_BL[view.outcome_BL > 0]
     for outcome, share in ((1, 0.8), (2, 0.1), (3, 0.1)):
         assert (chosen == outcome).double().mean().item() == pytest.approx(share, abs=0.02)
-    assert torch.equal(view.ids_BL[view.outcome_BL == 3], view.clean_BL[view.outcome_BL == 3])
-    assert (view.ids_BL[view.outcome_BL == 1] == 4).all()
-    assert view.ids_BL[view.outcome_BL == 2].min() >= 5  # no special token is ever drawn
-    counts = torch.bincount(view.ids_BL[view.outcome_BL == 2], minlength=60)[5:].double()
+    assert torch.equal(view.ids_BM[view.outcome_BL == 3], view.clean_BL[view.outcome_BL == 3])
+    assert (view.ids_BM[view.outcome_BL == 1] == 4).all()
+    assert view.ids_BM[view.outcome_BL == 2].min() >= 5  # no special token is ever drawn
+    counts = torch.bincount(view.ids_BM[view.outcome_BL == 2], minlength=60)[5:].double()
     assert ((counts - counts.mean()) ** 2 / counts.mean()).sum() < 91.9  # uniform: chi-square, 54 df, 0.1 %
     left_BL, right_BL = view.outcome_BL[:, :-1], view.outcome_BL[:, 1:]
     both_BL = (left_BL > 0) & (right_BL > 0)

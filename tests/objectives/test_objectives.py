@@ -32,7 +32,7 @@ def test_mlm_is_the_loss_that_transformers_computes(family, model, tokenizer, ba
     objective, one = built(MaskedLM(), model(family), tokenizer), batch()
     view = one.views["main"]
     labels_BL = view.clean_BL.masked_fill(view.outcome_BL == 0, -100)
-    theirs = objective.network.hf(input_ids=view.ids_BL, attention_mask=view.valid_BL.long(), labels=labels_BL)
+    theirs = objective.network.hf(input_ids=view.ids_BM, attention_mask=view.valid_BM.long(), labels=labels_BL)
     assert mean(objective, one, "mlm").item() == pytest.approx(theirs.loss.item(), rel=1e-5)
     right_BL = (theirs.logits.argmax(-1) == view.clean_BL)[view.outcome_BL > 0]
     assert mean(objective, one, "accuracy/mlm").item() == pytest.approx(right_BL.float().mean().item())
@@ -99,7 +99,7 @@ def test_a_generator_that_copies_leaves_nothing_to_detect(model, tokenizer, batc
     shown_BL, terms = detector_input(objective, one)
     assert torch.equal(shown_BL, view.clean_BL)
     # every label is 0: the loss is that of "original" everywhere
-    logits_BL = objective.detector.detect(objective.encode(objective.detector, shown_BL, view.document_BL))
+    logits_BL = objective.detector.detect(objective.encode(objective.detector, shown_BL, view.document_BM))
     assert torch.allclose(terms["detector"], torch.nn.functional.softplus(logits_BL), atol=1e-6)
 
 

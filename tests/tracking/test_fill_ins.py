@@ -72,7 +72,7 @@ def test_held_out_rows_show_the_middle_mask_and_the_truth(tokenizer):
     for row in range(3):
         ids_BL[row, place_BK[row][counts_BK[row]]] = 4
     given = {
-        "ids_BL": ids_BL, "clean_BL": clean_BL, "valid_BL": clean_BL > 0, "document_BL": (clean_BL > 0).long(),
+        "ids_BM": ids_BL, "clean_BL": clean_BL, "valid_BM": clean_BL > 0, "document_BM": (clean_BL > 0).long(),
         "place_BK": place_BK, "counts_BK": counts_BK, "target_BK": clean_BL.gather(1, place_BK),
         "rate_B": torch.full((3,), 0.3, dtype=torch.float64),
     }  # fmt: skip

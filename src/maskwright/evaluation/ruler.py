@@ -46,7 +46,7 @@ class Tally:
     def add(self, batch: Batch) -> None:
         """Measure one batch of ruler rows."""
         view = batch.views["ruler"]
-        hidden_BLD = self.network.encode(view.ids_BL, view.valid_BL, view.document_BL, blocks=False, padded=True)
+        hidden_BLD = self.network.encode(view.ids_BM, view.valid_BM, view.document_BM, blocks=False, padded=True)
         logits_BKV = self.network.predict(pick(hidden_BLD, view.place_BK))
         counts_BK = view.counts_BK.double()
         bytes_BK = batch.rows["bytes"].gather(1, view.place_BK)

@@ -16,14 +16,15 @@ from maskwright.masking.draws import Draws
 from maskwright.masking.field import Arrivals, Field
 from maskwright.masking.race import Ranking, rank
 from maskwright.masking.units import Unit
+from maskwright.masking.weights import Weight
 
 
 class Budget(ABC):
     """Turns a rate into the positions taken from the head of the race."""
 
     @abstractmethod
-    def check(self, unit: Unit) -> None:
-        """Raises RecipeError where this budget means nothing with `unit`."""
+    def check(self, unit: Unit, weight: Weight | None) -> None:
+        """Raises RecipeError where this budget means nothing with `unit` or `weight`."""
 
     @abstractmethod
     def capacity(self, highest: float, length: int, longest: int) -> int:
@@ -48,9 +49,19 @@ class Independent(Budget):
             raise RecipeError(f"masking.budget.at_least is {at_least}; it is a number of tokens from 0 up.")
         self.at_least = at_least
 
-    def check(self, unit: Unit) -> None:
+    def check(self, unit: Unit, weight: Weight | None) -> None:
         if unit.planned:
             raise RecipeError(f"{unit.describe()} must know the count beforehand; use masking/budget=exact.")
+        if weight is not None and weight.counted_only:
+            raise RecipeError(
+                f"masking.weight ({weight.describe()}) is an order or a choice, which no deadline turns into a rate; "
+                "use masking/budget=exact or whole."
+            )
+        if weight is not None and unit.counts_starts:
+            raise RecipeError(
+                f"masking.weight moves where {unit.describe()} units start, which no deadline turns into a rate; "
+                "use masking/budget=exact."
+            )
 
     def capacity(self, highest: float, length: int, longest: int) -> int:
         if longest > 1:
@@ -65,11 +76,30 @@ class Independent(Budget):
 
     def take(self, arrivals: Arrivals, field: Field, rate_B: Tensor, draws: Draws, most: int) -> tuple[Tensor, Tensor]:
         ranking = rank(arrivals.time_BL, field.available_BL, most)
-        early_BL = arrivals.time_BL <= (rate_B if field.passed_B is None else rate_B + field.passed_B)[:, None]
+        deadline_B = rate_B if field.passed_B is None else rate_B + field.passed_B
+        if arrivals.weight_BL is not None:
+            weight_BL = arrivals.weight_BL.masked_fill(~field.maskable_BL, 0.0)
+            deadline_B = levelled(deadline_B * field.maskable_B, weight_BL)
+        early_BL = arrivals.time_BL <= deadline_B[:, None]
         rank_K = torch.arange(most, device=rate_B.device)
         return ranking.place_BK, ranking.arrives_BK & (early_BL.gather(1, ranking.place_BK) | (rank_K < self.at_least))
 
 
+def levelled(wanted_B: Tensor, weight_BL: Tensor) -> Tensor:
+    """Deadlines [B] at which `wanted_B` positions of these weights, 0 where unmaskable, arrive in the mean.
+
+    P(arrival <= t) = 1 - (1 - t)^w, so x = -log(1 - t) solves sum_i (1 - exp(-x w_i)) = wanted. The sum is concave in
+    x: Newton's steps from below rise to the root and never pass it. More than there are positive weights: 1.
+    """
+    x_B = wanted_B / weight_BL.sum(1).clamp(min=1e-300)
+    for _ in range(_NEWTON_STEPS):
+        missed_BL = torch.exp(-x_B[:, None] * weight_BL)
+        slope_B = (weight_BL * missed_BL).sum(1).clamp(min=1e-300)
+        x_B = x_B + (wanted_B - (1 - missed_BL).sum(1)).clamp(min=0) / slope_B
+    return torch.where(wanted_B < (weight_BL > 0).sum(1), -torch.expm1(-x_B), 1.0)
+
+
+_NEWTON_STEPS = 12  # for weights that differ by a factor of 1,000; alike ones need 3
 _ROUNDINGS = ("nearest", "down", "up", "random", "binomial")
 _OVERSHOOTS = ("cut", "skip", "allow", "random")
 _OF = ("token", "unit", "start")
@@ -99,7 +129,7 @@ class Counted(Budget):
         self.of, self.rounding, self.overshoot = of, rounding, overshoot
         self.at_least, self.at_most = at_least, at_most
 
-    def check(self, unit: Unit) -> None:
+    def check(self, unit: Unit, weight: Weight | None) -> None:
         if self.of == "start" and not unit.counts_starts:
             raise RecipeError(
                 f"masking.budget.of=start counts span starts; {unit.describe()} has none: use of=token or masking=span."

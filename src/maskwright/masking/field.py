@@ -11,6 +11,9 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+
+from maskwright.masking.columns import Column, named
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,9 @@ class Field:
     maskable_BL: Tensor  # bool: real tokens that are not special
     columns: Mapping[str, Tensor]  # annotations [B, L] by name, such as `word`: True at the first token of a word
     ids_BL: Tensor  # int64, the clean ids
-    taken_BL: Tensor | None = None  # bool, positions that another view of the same race has taken
-    passed_B: Tensor | None = None  # float64, the deadline of that view
+    taken_BL: Tensor | None = None  # bool, positions that another view has taken
+    passed_B: Tensor | None = None  # float64, the deadline of another view of the same race
+    progress: float = 0.0  # of training, in 0..1
 
     @property
     def available_BL(self) -> Tensor:
@@ -41,11 +45,23 @@ class Field:
         """Maskable positions in each row, int64."""
         return self.maskable_BL.sum(1)
 
-    def starts(self, column: str) -> Tensor:
+    def column(self, column: str | Column) -> Tensor:
+        """The annotation [B, L]."""
+        return self.columns[named(column)]
+
+    def starts(self, column: str | Column) -> Tensor:
         """Bool [B, L]: where a unit of `column` begins. Every unmaskable position stands alone, and so ends a unit."""
         alone_BL = ~self.maskable_BL
-        after_BL = torch.nn.functional.pad(alone_BL, (1, 0), value=True)[:, :-1]
-        return self.columns[column] | alone_BL | after_BL
+        return self.column(column) | alone_BL | pad(alone_BL, (1, 0), value=True)[:, :-1]
+
+    def first(self, starts_BL: Tensor) -> Tensor:
+        """Int64 [B, L]: where each position's unit begins."""
+        return torch.where(starts_BL, self.place_L, 0).cummax(1).values
+
+    def last(self, starts_BL: Tensor) -> Tensor:
+        """Int64 [B, L]: where each position's unit ends."""
+        ends_BL = pad(starts_BL[:, 1:], (0, 1), value=True)
+        return torch.where(ends_BL, self.place_L, self.shape[1]).flip(1).cummin(1).values.flip(1)
 
 
 @dataclass(frozen=True)
@@ -55,3 +71,5 @@ class Arrivals:
     time_BL: Tensor  # float64; infinity: never
     unit_BL: Tensor  # int64, the place where the position's unit begins; below 0 for a span from before the row
     start_BS: Tensor | None = None  # float64, when each span starts, for budgets that count starts
+    empty_BL: Tensor | None = None  # float64, when a span of length 0 starts before a position; infinity: none does
+    weight_BL: Tensor | None = None  # float64, the weight of each position's unit, where a weight steers the race

@@ -6,7 +6,6 @@ position that can never be masked arrives at infinity. All functions are vectori
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -20,18 +19,6 @@ def weighted(u_BL: Tensor, weight_BL: Tensor) -> Tensor:
     """
     arrival_BL = -torch.expm1(torch.log1p(-u_BL) / weight_BL)
     return arrival_BL.masked_fill(weight_BL <= 0, torch.inf)
-
-
-def geometric(u: Tensor, p: float, longest: int) -> Tensor:
-    """Lengths 1..longest with P(n) proportional to p (1 - p)^(n - 1), as SpanBERT draws them (arXiv 1907.10529)."""
-    tail = 1 - (1 - p) ** longest
-    return (torch.log1p(-u * tail) / math.log1p(-p)).floor().long().clamp(max=longest - 1) + 1
-
-
-def geometric_survival(p: float, longest: int) -> list[float]:
-    """P(length > k) for k = 0 .. longest - 1 under `geometric`."""
-    last = (1 - p) ** longest
-    return [((1 - p) ** k - last) / (1 - last) for k in range(longest)]
 
 
 class Covered(NamedTuple):

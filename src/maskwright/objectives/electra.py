@@ -78,19 +78,19 @@ class Electra(Objective):
         return {
             "generator": view.counts_BK,
             "accuracy/generator": view.counts_BK,
-            "detector": view.valid_BL,  # every real token, special ones too, as in the reference
-            "accuracy/detector": view.valid_BL,
+            "detector": view.valid_BM,  # every real token, special ones too, as in the reference
+            "accuracy/detector": view.valid_BM,
         }
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         view = batch.views["main"]
-        hidden_BLD = self.encode(self.generator, view.ids_BL, view.document_BL)
+        hidden_BLD = self.encode(self.generator, view.ids_BM, view.document_BM)
         logits_BKV = self.generator.predict(pick(hidden_BLD, view.place_BK))
         sampled_BK = sample(logits_BKV.detach() / self.temperature, view.place_BK, batch.draws("main.generator"))
         filled_BK = torch.where(view.counts_BK, sampled_BK, view.target_BK)
         shown_BL = view.clean_BL.scatter(1, view.place_BK, filled_BK)
         replaced_BL = (shown_BL != view.clean_BL).float()
-        detected_BL = self.detector.detect(self.encode(self.detector, shown_BL, view.document_BL)).float()
+        detected_BL = self.detector.detect(self.encode(self.detector, shown_BL, view.document_BM)).float()
         return {
             "generator": token_loss(logits_BKV, view.target_BK),
             "accuracy/generator": hits(logits_BKV, view.target_BK),

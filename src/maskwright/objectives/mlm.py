@@ -37,7 +37,7 @@ class MaskedLM(Objective):
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         view = batch.views["main"]
-        hidden_BLD = self.encode(self.network, view.ids_BL, view.document_BL)
+        hidden_BLD = self.encode(self.network, view.ids_BM, view.document_BM)
         logits_BKV = self.network.predict(pick(hidden_BLD, view.place_BK))
         return {"mlm": token_loss(logits_BKV, view.target_BK), "accuracy/mlm": hits(logits_BKV, view.target_BK)}
 

@@ -52,14 +52,14 @@ def held_out(network: Any, tokenizer: Any, view: View, rows: int = 4, around: in
     table = []
     with _reading(network) as device:
         few = view.rows(slice(rows))
-        hidden_BLD = network.encode(few.ids_BL.to(device), few.valid_BL.to(device))
-        for row in range(len(few.ids_BL)):
+        hidden_BLD = network.encode(few.ids_BM.to(device), few.valid_BM.to(device))
+        for row in range(len(few.ids_BM)):
             used = few.counts_BK[row].nonzero()[:, 0]
             if not len(used):
                 continue
             pick = used[few.place_BK[row, used].argsort()[len(used) // 2]]  # the one nearest the middle
             place = int(few.place_BK[row, pick])
-            ids_L = few.ids_BL[row][: int(few.valid_BL[row].sum())]
+            ids_L = few.ids_BM[row][: int(few.valid_BM[row].sum())]
             left = _text(ids_L[max(0, place - around) : place], tokenizer)
             right = _text(ids_L[place + 1 : place + 1 + around], tokenizer)
             guesses = _guesses(network.predict(hidden_BLD[row, place]), tokenizer, top)

@@ -27,8 +27,26 @@ STYLES = {
     Outcome.MASKED: "bold white on red",
     Outcome.RANDOM: "bold black on yellow",
     Outcome.KEPT: "bold black on green",
+    Outcome.SIMILAR: "bold black on cyan",
+    Outcome.MOVED: "bold white on blue",
+    Outcome.REPLACED: "bold white on magenta",
+    Outcome.REMOVED: "strike dim",
+    Outcome.INFILLED: "bold white on dark_red",
+    Outcome.SENTINEL: "bold black on bright_white",
+    Outcome.INSERTED: "underline",
 }
-MARKS = {Outcome.MASKED: "[{}]", Outcome.RANDOM: "<{}>", Outcome.KEPT: "={}="}
+MARKS = {
+    Outcome.MASKED: "[{}]",
+    Outcome.RANDOM: "<{}>",
+    Outcome.KEPT: "={}=",
+    Outcome.SIMILAR: "~{}~",
+    Outcome.MOVED: "%{}%",
+    Outcome.REPLACED: "@{}@",
+    Outcome.REMOVED: "-{}-",
+    Outcome.INFILLED: "[{}...]",
+    Outcome.SENTINEL: "#{}#",
+    Outcome.INSERTED: "+{}",
+}
 
 
 def show(cfg: DictConfig, choices: Mapping[str, str], console: Console | None = None) -> dict[str, Any]:
@@ -63,7 +81,7 @@ def show(cfg: DictConfig, choices: Mapping[str, str], console: Console | None = 
     for name, view in made.items():
         if len(made) > 1:
             console.print(f"\nview {name}", style="bold")
-        for row in range(min(cfg.show.rows, len(view.ids_BL))):
+        for row in range(min(cfg.show.rows, len(view.ids_BM))):
             console.print()
             console.print(painted(view, row, prepared.tokenizer, plain=not console.is_terminal), soft_wrap=False)
         _legend(console)
@@ -74,10 +92,10 @@ def show(cfg: DictConfig, choices: Mapping[str, str], console: Console | None = 
 def examples(view: View, tokenizer: Any) -> list[list[dict[str, Any]]]:
     """Row by row, each real token: what it is, what is shown, its outcome and where its unit begins."""
     rows = []
-    for row in range(len(view.ids_BL)):
-        real = view.valid_BL[row].nonzero()[:, 0].tolist()
+    for row in range(len(view.ids_BM)):
+        real = view.valid_BM[row].nonzero()[:, 0].tolist()
         clean = tokenizer.convert_ids_to_tokens(view.clean_BL[row, real].tolist())
-        shown = tokenizer.convert_ids_to_tokens(view.ids_BL[row, real].tolist())
+        shown = tokenizer.convert_ids_to_tokens(view.ids_BM[row, real].tolist())
         outcome, unit = view.outcome_BL[row, real].tolist(), view.unit_BL[row, real].tolist()
         rows.append(
             [
@@ -96,8 +114,8 @@ def painted(view: View, row: int, tokenizer: Any, plain: bool) -> Text:
     text = Text()
     special = set(tokenizer.all_special_ids)
     previous: tuple[int, int] | None = None  # unit and outcome of the token before
-    for place in view.valid_BL[row].nonzero()[:, 0].tolist():
-        token, shown = int(view.clean_BL[row, place]), int(view.ids_BL[row, place])
+    for place in view.valid_BM[row].nonzero()[:, 0].tolist():
+        token, shown = int(view.clean_BL[row, place]), int(view.ids_BM[row, place])
         outcome, unit = Outcome(int(view.outcome_BL[row, place])), int(view.unit_BL[row, place])
         word, glued = _word(tokenizer, token)
         label = word if outcome != Outcome.RANDOM else f"{word}→{_word(tokenizer, shown)[0]}"

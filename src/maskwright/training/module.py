@@ -106,7 +106,7 @@ class Pretraining(L.LightningModule):
         grad_norm: Tensor,
         optimizer: Optimizer,
     ) -> dict[str, Any]:
-        masked = [view.counts_BK.sum() for view in batch.views.values()] or [torch.zeros((), device=self.device)]
+        masked = [(view.outcome_BL > 0).sum() for view in batch.views.values()] or [torch.zeros((), device=self.device)]
         rates = [view.rate_B.mean() for view in batch.views.values()] or [torch.zeros((), device=self.device)]
         maskable = [view.maskable_BL.sum() for view in batch.views.values()] or masked
         valid_BL = batch.rows["document"] > 0
