@@ -63,6 +63,11 @@ RECIPES = {
         "family": "modernbert",
         "config": {**TINY, "global_attn_every_n_layers": 2, "local_attention": 8, "initializer_range": 0.2},
     },
+    "roberta_prelayernorm": {"family": "roberta_prelayernorm", "config": {**TINY, "initializer_range": 0.2}},
+    "xlm_roberta": {"family": "xlm_roberta", "config": {**TINY, "initializer_range": 0.2}},
+    "xlm_roberta_xl": {"family": "xlm_roberta_xl", "config": {**TINY, "initializer_range": 0.2}},
+    "distilbert": {"family": "distilbert", "config": {**TINY, "initializer_range": 0.2}},
+    "ltg_bert": {"family": "ltg_bert", "config": {**TINY, "position_buckets": 8}},  # its initial weights are wide
     "llama": {"family": "llama", "config": {**TINY, "tie_word_embeddings": True, "initializer_range": 0.2}},
 }
 

@@ -9,6 +9,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from maskwright.models.families import FAMILIES
+
 FOLDER = Path(__file__).parents[2] / "conf" / "model"
 FILES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
@@ -20,6 +22,12 @@ PUBLISHED = {
     "bert_large": (30_522, 340, "arXiv 1810.04805, section 3"),
     "roberta_base": (50_265, 125, "model card of roberta-base"),
     "roberta_large": (50_265, 355, "arXiv 1907.11692, section 5"),
+    "xlm_roberta_base": (250_002, 278, "model card of xlm-roberta-base"),
+    "xlm_roberta_large": (250_002, 560, "model card of xlm-roberta-large"),
+    "xlm_roberta_xl": (250_002, 3_500, "arXiv 2105.00572, section 3"),
+    "xlm_roberta_xxl": (250_002, 10_700, "arXiv 2105.00572, section 3"),
+    "distilbert_base": (30_522, 66, "arXiv 1910.01108, table 3"),
+    "ltg_bert_base": (16_384, 98, "arXiv 2303.09859, table 2"),
     "electra_small": (30_522, 14, "arXiv 2003.10555, table 1"),
     "electra_base": (30_522, 110, "arXiv 2003.10555, table 1"),
     "electra_large": (30_522, 335, "arXiv 2003.10555, table 2"),
@@ -51,15 +59,24 @@ def recipe(name: str):
     return instantiate(OmegaConf.load(FOLDER / f"{name}.yaml"))
 
 
-def test_every_family_has_its_four_sizes():
-    for family in ("bert", "roberta", "electra", "deberta_v2", "deberta_v3", "modernbert", "llama"):
-        assert {f"{family}_{size}" for size in ("tiny", "small", "base", "large")} <= set(FILES)
+SIZES = {
+    "distilbert": {"distilbert_tiny", "distilbert_base"},
+    "xlm_roberta": {"xlm_roberta_tiny", "xlm_roberta_base", "xlm_roberta_large"},
+    "xlm_roberta_xl": {"xlm_roberta_xl_tiny", "xlm_roberta_xl", "xlm_roberta_xxl"},
+    "ltg_bert": {"ltg_bert_tiny", "ltg_bert_small", "ltg_bert_base"},
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_has_its_sizes(family):
+    sizes = SIZES.get(family) or {f"{family}_{size}" for size in ("tiny", "small", "base", "large")}
+    assert sizes <= set(FILES)
+    assert {recipe(name).family for name in sizes} == {family}
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_builds_every_head(name):
     made = recipe(name)
-    assert name.startswith(made.family)
     with torch.device("meta"):
         for head in made.heads:
             net = made.build(Vocabulary(4096), 128, head)
@@ -91,7 +108,7 @@ def test_every_number_reaches_the_network(name):
             angles = config.rope_parameters[kind] if kind else config.rope_parameters
             assert angles["rope_theta"] == value
         else:
-            assert getattr(config, key) == value
+            assert getattr(config, FAMILIES[made.family].own_names.get(key, key)) == value
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -23,6 +23,11 @@ def test_the_claims(recipes):
     assert {name: set(ModelRecipe(**recipe).can) for name, recipe in recipes.items()} == {
         "bert": every,
         "roberta": every,
+        "roberta_prelayernorm": every,
+        "xlm_roberta": every,
+        "xlm_roberta_xl": every,
+        "distilbert": every,
+        "ltg_bert": every,
         "electra": every | {"narrow_embeddings"},
         "deberta_v2": {"embeddings_in", "narrow_embeddings"},
         "deberta_v3": {"embeddings_in", "narrow_embeddings", "attention_mask"},

@@ -12,7 +12,7 @@ from maskwright.errors import RecipeError
 from maskwright.models import ModelRecipe, export, share
 from maskwright.models.sharing import DisentangledEmbedding
 
-PAIRS = ["bert", "electra", "deberta_v2", "deberta_v3", "modernbert", "roberta"]
+PAIRS = ["bert", "electra", "deberta_v2", "deberta_v3", "modernbert", "roberta", "distilbert", "ltg_bert"]
 
 
 def pair(name, recipes, tokenizer, how, width=1.0):

@@ -143,7 +143,7 @@ def _config(init_from: str) -> Any:
 
 
 def _sources(recipe: ModelRecipe, place: str, config: Any, tokenizer: Any) -> tuple[list[list[int]] | None, bool]:
-    """The old rows that each token's row is made of, and whether they are a transplant; None where all stay as they are.
+    """The old rows that each token's row is made of (None: all stay as they are), and whether they are a transplant.
 
     Raises RecipeError for a tokenizer that the checkpoint does not fit.
     """

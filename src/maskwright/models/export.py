@@ -62,12 +62,14 @@ def model_card(network: Network, card: Mapping[str, Any]) -> str:
     front += [f"- {tag}" for tag in dict.fromkeys(tags)]
     front.append("---")
     loader = auto_class(network)
+    ours = network.family.library != "transformers"
+    needed = "import maskwright  # the network is its own: transformers learns of it here\n" if ours else ""
     parts = [
         "\n".join(front),
         f"# {card.get('title') or f'{network.recipe.family}, pre-trained with maskwright'}",
         str(card.get("text") or _purpose(network)),
         "## Use",
-        "```python\n"
+        f"```python\n{needed}"
         f"from transformers import AutoTokenizer, {loader}\n\n"
         'tokenizer = AutoTokenizer.from_pretrained(".")  # the folder of this file\n'
         f'model = {loader}.from_pretrained(".")\n'

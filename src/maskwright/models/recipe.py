@@ -192,14 +192,18 @@ class ModelRecipe:
         """The config keys that describe a network: not what the tokenizer decides, nor a checkpoint's bookkeeping."""
         import transformers
 
-        own = set(self._config_class.__dataclass_fields__) - set(transformers.PreTrainedConfig.__dataclass_fields__)
-        return (set(self._family.usual(dict.fromkeys(own))) | self._family.extra_keys | {"tie_word_embeddings"}) - _DECIDED
+        common = transformers.PreTrainedConfig.__dataclass_fields__
+        return (self._fields() - set(common) | {"tie_word_embeddings"}) - _DECIDED
+
+    def _fields(self) -> set[str]:
+        """The config keys that the family takes, under their usual names."""
+        fields = dict.fromkeys(self._config_class.__dataclass_fields__)
+        return set(self._family.usual(fields)) | self._family.extra_keys
 
     def _check_keys(self) -> None:
         if self.init_from is None and not self._given:
             return
-        fields = self._config_class.__dataclass_fields__
-        known = set(self._family.usual(dict.fromkeys(fields))) | self._family.extra_keys
+        known = self._fields()
         for key in self._given:
             if key in _DECIDED:
                 raise RecipeError(f"model.config.{key} is set by the tokenizer and the objective; remove it.")

@@ -10,7 +10,7 @@ from .base import Family
 
 
 class LtgBert(Family):
-    library = "maskwright.models.ltg_bert"
+    library = "maskwright.models.ltg_bert.modeling"
     model_type = "ltg_bert"
     config_class = "LtgBertConfig"
     heads: ClassVar[dict[str, str]] = {"mlm": "LtgBertForMaskedLM", "detect": "LtgBertForTokenClassification"}

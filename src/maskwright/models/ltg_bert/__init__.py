@@ -1,11 +1,5 @@
 """LTG-BERT (arXiv 2303.09859), a network of our own: transformers has none.
 
-It is an ordinary transformers model, so that the Auto classes load it once maskwright is imported.
+It is an ordinary transformers model, which the Auto classes load once maskwright is imported (`models.auto`). Nothing
+is imported here, so that reading its config loads no network.
 """
-
-from __future__ import annotations
-
-from .configuration import LtgBertConfig
-from .modeling import LtgBertForMaskedLM, LtgBertForTokenClassification, LtgBertModel
-
-__all__ = ["LtgBertConfig", "LtgBertForMaskedLM", "LtgBertForTokenClassification", "LtgBertModel"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers.configuration_utils import PreTrainedConfig
 
 
@@ -32,3 +34,9 @@ class LtgBertConfig(PreTrainedConfig):
     bos_token_id: int | None = None
     eos_token_id: int | None = None
     tie_word_embeddings: bool = True
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        from ..auto import register_networks
+
+        super().__post_init__(**kwargs)
+        register_networks()

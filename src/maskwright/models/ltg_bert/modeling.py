@@ -146,7 +146,7 @@ class LtgBertFeedForward(nn.Module):
         self.shrink = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         for linear in (self.expand, self.shrink):  # the deeper the layer, the smaller its initial weights
-            linear.initial_scale = math.sqrt(1 / (2 * (1 + layer)))
+            linear.initial_scale = math.sqrt(1 / (2 * (1 + layer)))  # type: ignore[assignment]
 
     def forward(self, hidden_BLD: Tensor) -> Tensor:
         content, gate = self.expand(self.norm(hidden_BLD)).chunk(2, dim=-1)
@@ -169,13 +169,13 @@ class LtgBertLayer(GradientCheckpointingLayer):
 
 
 class LtgBertPreTrainedModel(PreTrainedModel):
-    config: LtgBertConfig
+    config_class = LtgBertConfig
     base_model_prefix = "ltg_bert"
     supports_gradient_checkpointing = True
-    _no_split_modules = ["LtgBertLayer"]
+    _no_split_modules = ["LtgBertLayer"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_attention_backend = True
-    _can_record_outputs = {"hidden_states": LtgBertLayer, "attentions": LtgBertAttention}
+    _can_record_outputs = {"hidden_states": LtgBertLayer, "attentions": LtgBertAttention}  # noqa: RUF012
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -200,10 +200,10 @@ class LtgBertModel(LtgBertPreTrainedModel):
         self.gradient_checkpointing = False
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
+    def get_input_embeddings(self) -> nn.Embedding:
         return self.embeddings.word_embeddings
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: nn.Embedding) -> None:  # type: ignore[override]
         self.embeddings.word_embeddings = value
 
     @merge_with_config_defaults
@@ -254,7 +254,9 @@ class LtgBertHead(nn.Module):
 class LtgBertForMaskedLM(LtgBertPreTrainedModel):
     """With a vocabulary head whose projection is the table of word embeddings."""
 
-    _tied_weights_keys = {"lm_head.decoder.weight": "ltg_bert.embeddings.word_embeddings.weight"}
+    _tied_weights_keys = {  # noqa: RUF012
+        "lm_head.decoder.weight": "ltg_bert.embeddings.word_embeddings.weight"
+    }
 
     def __init__(self, config: LtgBertConfig) -> None:
         super().__init__(config)
