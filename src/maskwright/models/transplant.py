@@ -149,8 +149,7 @@ class Pieces:
             return parts, False
         first, *rest = self._pre_tokens(_CARRIER + text) or [""]
         first = first.removeprefix(self.mark)
-        if first == _CARRIER:  # the tokenizer cuts here, as before a comma
-            return rest, False
+        # Where the tokenizer cuts before the text, as before a comma, the carrier stands alone and leaves nothing.
         return ([first.removeprefix(_CARRIER), *rest], True) if first.startswith(_CARRIER) else ([], False)
 
     def _pre_tokens(self, text: str) -> list[str]:
