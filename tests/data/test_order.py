@@ -81,7 +81,7 @@ def rows(tmp_path) -> Rows:
     columns = {"ids": np.arange(10, 310).astype(np.uint16), "bytes": np.ones(300, dtype=np.uint16)}
     special = {"ids": (0, 2, 3), "bytes": (0, 0, 0)}
     write(tmp_path, Packing("concatenate", 10).plan(np.array([100, 200])), 10, columns, special)
-    return Rows.open(tmp_path)
+    return Rows(tmp_path)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])

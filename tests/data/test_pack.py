@@ -31,7 +31,7 @@ def packed(tmp_path, kind, length_D, length=8):
     special = {"ids": (PAD, CLS, SEP), "bytes": (0, 0, 0), "word": (True, True, True)}
     plan = Packing(kind, length).plan(np.array(length_D))
     write(tmp_path, plan, length, columns, special)
-    rows = Rows.open(tmp_path)
+    rows = Rows(tmp_path)
     return rows, {name: value.numpy() for name, value in rows.take(np.arange(len(rows))).items()}
 
 

@@ -108,7 +108,7 @@ def test_fingerprints_change_with_settings_and_data(tmp_path, folder, cache):
     assert made(folder, cache, "bpe").fingerprints["corpus"] == base["corpus"]
     assert made(folder, cache, "bpe").fingerprints["tokenizer"] != base["tokenizer"]
     assert made(folder, cache, length=48).fingerprints["train"] != base["train"]
-    plain = made(folder, cache, annotations=())
+    plain = made(folder, cache, columns=())
     assert plain.fingerprints == base
     assert set(all_rows(plain.train)) == {"sample", "ids", "document", "bytes"}
     corpus = TextFiles(f"{folder}/*.txt", heldout=0.3)
@@ -134,7 +134,7 @@ def test_special_tokens_written_in_the_text_are_text(tmp_path, cache):
 
 def test_a_failed_build_leaves_nothing(tmp_path, folder):
     class Failing:
-        def load(self, texts, key, cache):
+        def load(self, texts, key, cache, markers):
             raise RecipeError("no tokenizer.")
 
     with pytest.raises(RecipeError):
@@ -154,8 +154,8 @@ def test_a_cache_that_cannot_be_written(tmp_path, folder):
 
 
 def test_unknown_annotation(folder, cache):
-    with pytest.raises(RecipeError, match=r"^there is no annotation 'wrod'; known are word"):
-        made(folder, cache, annotations=("wrod",))
+    with pytest.raises(RecipeError, match=r"^there is no column .wrod.; `word` is known by name"):
+        made(folder, cache, columns=("wrod",))
 
 
 def test_saved_facts(tmp_path, folder, cache):

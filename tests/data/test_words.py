@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from maskwright.data.annotate import token_bytes, token_columns
 from maskwright.data.tokenizers import TrainedTokenizer
+from maskwright.data.tokens import encoded, token_bytes
 from maskwright.data.words import word_numbers, word_starts
 
 KINDS = ("wordpiece", "bpe", "unigram")
@@ -69,18 +69,18 @@ def test_letter_words_have_as_many_starts_under_every_tokenizer(backends, folder
     text = re.sub(r"[^\w\s'\u2019]+|_", " ", text)  # tokenizers may merge punctuation, each mark of which is a word
     counts = set()
     for backend in backends.values():
-        columns = token_columns({"text": [text]}, backend, ["word"])
-        counts.add(int(np.sum(columns["word"][0])))
+        _, start_T, end_T = next(encoded([text], backend))
+        counts.add(int(np.sum(word_starts(text, start_T, end_T))))
     assert len(counts) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bytes_sum_to_the_text(backends, folder, hard, kind):
     texts = [path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())] + [hard, " \n" + hard]
-    columns = token_columns({"text": texts}, backends[kind], ["word"])
-    for text, counts, ids in zip(texts, columns["bytes"], columns["ids"], strict=True):
+    for text, (id_T, _, end_T) in zip(texts, encoded(texts, backends[kind]), strict=True):
+        counts = token_bytes(text, end_T)
         assert int(counts.sum()) == len(text.encode())
-        assert len(counts) == len(ids)
+        assert len(counts) == len(id_T)
 
 
 def test_white_space_counts_to_the_token_after_it():
@@ -91,8 +91,7 @@ def test_white_space_counts_to_the_token_after_it():
 def test_long_texts_in_portions_equal_the_whole(backends, folder, kind, monkeypatch):
     """Portions begin where white space begins, so that tokens, bytes and words do not change."""
     text = "\n\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())[:3])
-    whole = token_columns({"text": [text]}, backends[kind], ["word"])
-    monkeypatch.setattr("maskwright.data.annotate._PORTION", 500)
-    parts = token_columns({"text": [text]}, backends[kind], ["word"])
-    for name in whole:
-        np.testing.assert_array_equal(np.asarray(whole[name][0]), np.asarray(parts[name][0]), err_msg=name)
+    whole = next(encoded([text], backends[kind]))
+    monkeypatch.setattr("maskwright.data.tokens._PORTION", 500)
+    for column, same in zip(whole, next(encoded([text], backends[kind])), strict=True):
+        np.testing.assert_array_equal(column, same)

@@ -1,97 +1,126 @@
-"""Columns of tokens: ids, bytes of text, and the annotations that units and weights need.
+"""Annotations: columns aligned with the tokens, fitted once per corpus and marked in parallel.
 
-A new annotation is one function and one line of `ANNOTATIONS`; a masking names the columns it wants, and nobody else
-pays for them.
+A masking, rate, corruption or objective names the columns that it reads; nobody else pays for them. An annotator is one
+class of `maskwright.annotation`, built by the YAML that wants it.
 Shapes: T tokens of one document.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import multiprocessing
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from maskwright.data.words import utf8_ends, word_starts
+from maskwright.data.document import Document, Side, Source
+from maskwright.data.progress import progress
+from maskwright.data.words import Segmenter, word_starts
+from maskwright.errors import RecipeError
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-_PORTION = 1 << 17  # characters that the tokenizer takes at once
-_SOLID_THEN_SPACE = re.compile(r"(?<=\S)\s")
+_SMALL = 1 << 20  # tokens below which one process is quicker than several
 
 
-@dataclass(frozen=True)
-class Annotation:
-    """A column that units and weights need: `mark(text, start_T, end_T, id_T)` gives one value per token.
+class Annotator(ABC):
+    """A column of the tokens.
 
-    `special` are the values at padding, [CLS] and [SEP].
+    name: of the column. dtype: bool marks the first token of every unit, integers are classes or rows of a table,
+    float32 are scores. outside: the value at special tokens and padding. reads: columns of the documents that the
+    corpus must carry (`data.columns`).
     """
 
-    mark: Callable[[str, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-    special: tuple[int, int, int]
+    name: str
+    dtype: Any = np.bool_
+    outside: Any = True
+    reads: tuple[str, ...] = ()
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Plain values that shape the column; with the text, tokenizer and words they are its cache key."""
+
+    def fit(self, source: Source) -> None:  # noqa: B027 - most learn nothing
+        """Learn from the training side, or open what was learned before. Called once, before `mark`, also when the
+        column itself is in the cache."""
+
+    @abstractmethod
+    def mark(self, document: Document) -> np.ndarray:
+        """The column for one document, [T] of `dtype`."""
 
 
-ANNOTATIONS: dict[str, Annotation] = {
-    "word": Annotation(lambda text, start_T, end_T, id_T: word_starts(text, start_T, end_T), (True, True, True)),
-}
+class Words(Annotator):
+    """The first token of every word, by the segmenter that `words=` chose."""
+
+    name = "word"
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.segmenter = segmenter
+
+    def settings(self) -> dict[str, Any]:
+        return self.segmenter.settings()
+
+    def mark(self, document: Document) -> np.ndarray:
+        begins_C = self.segmenter.begins(document.text, document.fields)
+        return word_starts(document.text, document.start_T, document.end_T, begins_C)
 
 
-def token_columns(batch: dict[str, list], backend: Tokenizer, annotations: Sequence[str]) -> dict[str, list]:
-    """Columns of a batch of documents, without special tokens: `length`, and lists `ids`, `bytes`, annotations."""
-    pieces = [(document, *piece) for document, text in enumerate(batch["text"]) for piece in _pieces(text)]
-    parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in batch["text"]]
-    for group in _groups(pieces):  # the library's encodings take 100 times the memory of these arrays
-        encodings = backend.encode_batch([text for _, _, text in group], add_special_tokens=False)
-        for (document, first, _), encoding in zip(group, encodings, strict=True):
-            offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2) + first
-            parts[document].append((np.array(encoding.ids, dtype=np.uint32), offsets))
-    columns: dict[str, list] = {name: [] for name in ("length", "ids", "bytes", *annotations)}
-    for text, found in zip(batch["text"], parts, strict=True):
-        id_T = np.concatenate([ids for ids, _ in found])
-        offsets = np.concatenate([offsets for _, offsets in found])
-        start_T, end_T = offsets[:, 0], np.maximum.accumulate(offsets[:, 1])
-        columns["length"].append(len(id_T))
-        columns["ids"].append(id_T)
-        columns["bytes"].append(token_bytes(text, end_T))
-        for name in annotations:
-            columns[name].append(ANNOTATIONS[name].mark(text, start_T, end_T, id_T))
-    return columns
+def mark_all(side: Side, annotators: Sequence[Annotator], places: Sequence[Path], processes: int, label: str) -> None:
+    """Write the column of each annotator for all documents of a side to its .npy file, in parallel.
 
-
-def token_bytes(text: str, end_T: np.ndarray) -> np.ndarray:
-    """UTF-8 bytes from the end of the token before to the end of each token: uint32 [T], summing to the text's.
-
-    So white space belongs to the token after it, and what follows the last token to that one.
+    Processes write to their own part of the files, so memory stays that of a few documents each.
     """
-    byte_T = utf8_ends(text)[end_T]
-    if len(byte_T):
-        byte_T[-1] = len(text.encode("utf-8"))
-    return np.diff(byte_T, prepend=0).astype(np.uint32)
+    for annotator, place in zip(annotators, places, strict=True):
+        np.lib.format.open_memmap(place, "w+", annotator.dtype, (side.tokens,)).flush() if side.tokens else np.save(
+            place, np.zeros(0, annotator.dtype)
+        )
+    processes = 1 if side.tokens < _SMALL else max(1, min(processes, len(side)))
+    shards = _shards(side, 8 * processes if processes > 1 else 50)
+    names = ", ".join(annotator.name for annotator in annotators)
+    with progress(f"annotate {label}: {names}", side.tokens) as advance:
+        if processes == 1:
+            for first, last in shards:
+                advance(_mark(side, annotators, places, first, last))
+            return
+        context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+            tasks = [pool.submit(_mark, side, annotators, places, first, last) for first, last in shards]
+            for task in as_completed(tasks):
+                advance(task.result())
 
 
-def _pieces(text: str) -> list[tuple[int, str]]:
-    """A long text in portions, each with its first character's number, cut where white space begins."""
-    pieces, first = [], 0
-    while len(text) - first > _PORTION:
-        cut = _SOLID_THEN_SPACE.search(text, first + _PORTION)
-        if cut is None:
-            break
-        pieces.append((first, text[first : cut.start()]))
-        first = cut.start()
-    return [*pieces, (first, text[first:])]
+def _mark(side: Side, annotators: Sequence[Annotator], places: Sequence[Path], first: int, last: int) -> int:
+    """Documents first..last - 1; returns their tokens."""
+    outputs = [np.load(place, mmap_mode="r+") if side.tokens else np.load(place) for place in places]
+    done = 0
+    for number in range(first, last):
+        document = side[number]
+        begin = int(side.first_D[number])
+        for annotator, output in zip(annotators, outputs, strict=True):
+            values_T = annotator.mark(document)
+            if len(values_T) != len(document):
+                raise RuntimeError(f"{annotator.name} marked {len(values_T)} of {len(document)} tokens.")
+            output[begin : begin + len(document)] = values_T
+        done += len(document)
+    return done
 
 
-def _groups(pieces: list[tuple[int, int, str]]) -> Iterator[list[tuple[int, int, str]]]:
-    """Consecutive pieces of about 16 portions together."""
-    group, size = [], 0
-    for piece in pieces:
-        group.append(piece)
-        size += len(piece[2])
-        if size >= 16 * _PORTION:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
+def _shards(side: Side, number: int) -> list[tuple[int, int]]:
+    """Runs of documents with about equally many tokens."""
+    ends = np.cumsum(side.length_D, dtype=np.int64)
+    cuts = np.unique(np.searchsorted(ends, np.linspace(0, side.tokens, number + 1)[1:-1], side="left") + 1)
+    return list(pairwise([0, *(int(cut) for cut in cuts if 0 < cut < len(side)), len(side)]))
+
+
+def check_fields(annotators: Sequence[Annotator], carried: Sequence[str]) -> None:
+    """Raises RecipeError when an annotator reads a column that the corpus does not carry."""
+    for annotator in annotators:
+        missing = [name for name in annotator.reads if name not in carried]
+        if missing:
+            have = f"it carries {', '.join(carried)}" if carried else "it carries none"
+            raise RecipeError(
+                f"{annotator.name} reads the column {missing[0]!r} of the documents, and {have}; "
+                f"set data.columns=[{missing[0]}] with data that has it."
+            )

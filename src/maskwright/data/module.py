@@ -16,7 +16,7 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from maskwright.data.batch import Batch
-from maskwright.data.order import SampleOrder, Slice, SliceDataset, permutation
+from maskwright.data.order import SampleOrder, Slice, SliceDataset, balanced_visits, permutation
 from maskwright.data.prepare import Prepared
 from maskwright.data.rows import Rows
 from maskwright.errors import RecipeError
@@ -30,7 +30,8 @@ class DataModule(L.LightningDataModule):
 
     views: those that the objective reads. rows, steps: per optimizer step over all ranks, and planned in all.
     padded: whether rows with padding are welcome; otherwise a last row that is not full is left out.
-    heldout_rows, ruler_rows: most rows in one validation, the same ones every time.
+    heldout_rows, ruler_rows: most rows in one validation, the same ones every time. balance: how often groups of rows
+    are presented, see `Corpus`.
     """
 
     def __init__(
@@ -46,25 +47,30 @@ class DataModule(L.LightningDataModule):
         workers: int,
         heldout_rows: int,
         ruler_rows: int,
+        balance: float = 1.0,
         worker_init: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
         self.prepared, self.masks, self.ruler = prepared, views, ruler
         self.rows, self.steps, self.padded, self.order_seed, self.workers = rows, steps, padded, order_seed, workers
-        self.heldout_rows, self.ruler_rows = heldout_rows, ruler_rows
+        self.heldout_rows, self.ruler_rows, self.balance = heldout_rows, ruler_rows, balance
         self.worker_init = worker_init
 
     def train_dataloader(self) -> DataLoader:
+        rows, visits = self.prepared.train, None
+        if self.balance != 1:
+            visits = balanced_visits(rows.group_rows, self.balance, self.order_seed)
         order = SampleOrder(
-            usable(self.prepared.train, self.padded),
+            usable(rows, self.padded),
             self.rows,
             self.steps,
             self.order_seed,
             rank=self._rank,
             ranks=self._ranks,
             first_step=self.trainer.global_step if self.trainer else 0,
+            visits=visits,
         )
-        return self._loader(self.prepared.train, order, "train", self.workers)
+        return self._loader(rows, order, "train", self.workers)
 
     def val_dataloader(self) -> list[DataLoader]:
         """The held-out rows as the recipe packs them, then the ruler's rows."""

@@ -7,7 +7,7 @@ choose who reads which positions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Sampler
 
 from maskwright.data.rows import Rows
 from maskwright.errors import RecipeError
-from maskwright.masking.noise import stream_id, uniform
+from maskwright.masking.noise import mixed_seed, stream_id, uniform
 
 
 class Slice(NamedTuple):
@@ -33,15 +33,73 @@ def permutation(samples: int, seed: int, visit: int) -> np.ndarray:
     return np.argsort(noise_N.numpy(), kind="stable")
 
 
+class Presentation(NamedTuple):
+    """What one visit presents, in order: sample numbers and how often each was presented before, int64 [N]."""
+
+    sample_N: np.ndarray
+    visit_N: np.ndarray
+
+
+Visits = Callable[[int], Presentation]
+
+
+def plain_visits(samples: int, seed: int) -> Visits:
+    """Every sample once a visit."""
+    return lambda visit: Presentation(permutation(samples, seed, visit), np.full(samples, visit))
+
+
+def balanced_visits(group_rows: Sequence[int], exponent: float, seed: int) -> Visits:
+    """Groups of samples (group after group in the numbering) in proportion to (size / all)^exponent.
+
+    A visit presents as many samples as there are. Each group has its own endless stream of permutations, from which
+    visits take what is their share; the share is exact over visits, rounded by chance in each.
+    """
+    size_G = np.asarray(group_rows, dtype=np.int64)
+    first_G = np.cumsum(size_G) - size_G
+    total = int(size_G.sum())
+    share_G = np.where(size_G > 0, (size_G / total) ** exponent, 0.0)
+    edge_G = np.cumsum(share_G / share_G.sum()) * total
+
+    def counts(visit: int) -> np.ndarray:
+        # One offset for all edges: the counts add up to the total, and the mean of each is its share.
+        offset = float(uniform((seed, stream_id("balance"), visit), 1)[0, 0])
+        ends_G = np.floor(edge_G + offset + 1e-9).astype(np.int64)
+        ends_G[-1] = total
+        return np.diff(ends_G, prepend=0)
+
+    def present(visit: int) -> Presentation:
+        before_G = sum((counts(earlier) for earlier in range(visit)), np.zeros_like(size_G))
+        sample, visits = [], []
+        for group, (number, begin) in enumerate(zip(counts(visit), before_G)):
+            own, place = np.divmod(begin + np.arange(number), max(1, size_G[group]))
+            for turn in np.unique(own):
+                order = permutation(int(size_G[group]), mixed_seed(seed, group), int(turn))
+                sample.append(first_G[group] + order[place[own == turn]])
+            visits.append(own)
+        shuffled = permutation(total, seed, visit)
+        return Presentation(np.concatenate(sample)[shuffled], np.concatenate(visits)[shuffled])
+
+    return present
+
+
 class SampleOrder(Sampler):
     """Slices for the steps `first_step`..`steps` - 1 of a training run.
 
     samples: rows in the corpus, N. rows: rows per step over all ranks, B. Rank r reads positions r, r + ranks, ... of
-    each batch. The length is that of the whole run, whatever the first step.
+    each batch. The length is that of the whole run, whatever the first step. visits: what each visit presents; None:
+    every sample once.
     """
 
     def __init__(
-        self, samples: int, rows: int, steps: int, seed: int, rank: int = 0, ranks: int = 1, first_step: int = 0
+        self,
+        samples: int,
+        rows: int,
+        steps: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        first_step: int = 0,
+        visits: Visits | None = None,
     ) -> None:
         if samples < 1:
             raise RecipeError("the corpus has no training rows; give more text or shorter rows (packing.length).")
@@ -49,22 +107,24 @@ class SampleOrder(Sampler):
             raise RecipeError(f"a batch of {rows} rows cannot be shared by {ranks} devices; choose a multiple of them.")
         self.samples, self.rows, self.steps, self.seed = samples, rows, steps, seed
         self.rank, self.ranks, self.first_step = rank, ranks, first_step
+        self.visits = visits or plain_visits(samples, seed)
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[Slice]:
-        orders: dict[int, np.ndarray] = {}
+        orders: dict[int, Presentation] = {}
         for step in range(self.first_step, self.steps):
             position_B = step * self.rows + np.arange(self.rank, self.rows, self.ranks)
             visit_B, place_B = np.divmod(position_B, self.samples)
             visits = range(int(visit_B[0]), int(visit_B[-1]) + 1)
-            orders = {v: orders[v] if v in orders else permutation(self.samples, self.seed, v) for v in visits}
-            sample_B = np.empty_like(place_B)
+            orders = {v: orders[v] if v in orders else self.visits(v) for v in visits}
+            sample_B, before_B = np.empty_like(place_B), np.empty_like(place_B)
             for visit in visits:
                 here = visit_B == visit
-                sample_B[here] = orders[visit][place_B[here]]
-            yield Slice(step, sample_B, visit_B)
+                sample_B[here] = orders[visit].sample_N[place_B[here]]
+                before_B[here] = orders[visit].visit_N[place_B[here]]
+            yield Slice(step, sample_B, before_B)
 
 
 def chunks(rows: Rows, size: int, rank: int = 0, ranks: int = 1) -> list[Slice]:

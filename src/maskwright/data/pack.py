@@ -7,7 +7,7 @@ Shapes: D documents, P pieces (runs of consecutive tokens of one document), S sp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +30,11 @@ class Plan:
     column_S: np.ndarray
     document_S: np.ndarray
     is_sep_S: np.ndarray  # [SEP] or else [CLS]
+    groups: tuple[int, ...] = ()  # rows of each group of documents, which lie one group after the other
+
+    @property
+    def group_rows(self) -> list[int]:
+        return list(self.groups or (self.rows,))
 
 
 class Packing:
@@ -57,9 +62,45 @@ class Packing:
     def key(self) -> str:
         return f"{self.kind}-{self.length}"
 
-    def plan(self, length_D: np.ndarray) -> Plan:
-        """The plan for documents of these lengths (tokens, at least 1 each)."""
-        return _PLANS[self.kind](np.asarray(length_D, dtype=np.int64), self.length)
+    def plan(self, length_D: np.ndarray, group_D: np.ndarray | None = None, groups: int = 1) -> Plan:
+        """The plan for documents of these lengths (tokens, at least 1 each).
+
+        With `group_D` (0 .. groups - 1) no row holds documents of two groups, and the rows of group 0 come first.
+        """
+        length_D = np.asarray(length_D, dtype=np.int64)
+        if group_D is None:
+            return _PLANS[self.kind](length_D, self.length)
+        first_D = _source(length_D)
+        plans = []
+        for group in range(groups):
+            among = np.flatnonzero(group_D == group)
+            if not len(among):
+                plans.append(_nothing())
+                continue
+            plans.append(_elsewhere(_PLANS[self.kind](length_D[among], self.length), length_D[among], first_D[among]))
+        return _joined(plans)
+
+
+def _elsewhere(plan: Plan, length_D: np.ndarray, first_D: np.ndarray) -> Plan:
+    """The plan of some documents, with their places among all documents."""
+    packed_D = _source(length_D)
+    document_P = np.searchsorted(packed_D, plan.source_P, side="right") - 1
+    return replace(plan, source_P=plan.source_P - packed_D[document_P] + first_D[document_P])
+
+
+def _joined(plans: list[Plan]) -> Plan:
+    """The rows of several plans, one plan after the other."""
+    before = np.cumsum([0, *(plan.rows for plan in plans)])
+    names = ("column_P", "source_P", "size_P", "document_P", "column_S", "document_S", "is_sep_S")
+    merged = {name: np.concatenate([getattr(plan, name) for plan in plans]) for name in names}
+    for name in ("row_P", "row_S"):
+        merged[name] = np.concatenate([getattr(plan, name) + at for plan, at in zip(plans, before)])
+    return Plan(rows=int(before[-1]), groups=tuple(plan.rows for plan in plans), **merged)
+
+
+def _nothing() -> Plan:
+    none = np.zeros(0, dtype=np.int64)
+    return Plan(0, none, none, none, none, none, none, none, none, none.astype(bool))
 
 
 def _cut(length_D: np.ndarray, first_D: np.ndarray, room: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,8 +1,10 @@
 """From a corpus to packed rows, each stage cached in its own folder under a name that says all it depends on.
 
-    texts   documents of each side of the split          key: corpus content, held-out share
-    tokens  token ids, bytes and annotations             key: texts, tokenizer, annotations
-    rows    packed columns, memory-mapped                key: tokens, side, packing
+    texts    documents of each side of the split          key: corpus content, cleaning, held-out share, carried columns
+    tokens   token ids, offsets and bytes                 key: texts, tokenizer
+    columns  one annotation of the tokens                 key: tokens, words, the annotator's settings
+    rows     packed ids and bytes, memory-mapped          key: tokens, side, packing, groups
+    packed   one annotation in those rows                 key: rows, column
 
 A folder is written beside its final place and renamed, under a lock: processes may prepare the same data at once.
 """
@@ -13,39 +15,51 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from maskwright.data import rows as row_files
-from maskwright.data.annotate import ANNOTATIONS, token_columns
+from maskwright.data.annotate import Annotator, Words, check_fields, mark_all
+from maskwright.data.cleaning import Cleaning, cleaned
 from maskwright.data.corpus import Corpus, cache_root, digest
-from maskwright.data.pack import Packing
+from maskwright.data.document import Side, Source
+from maskwright.data.flat import mapped
+from maskwright.data.pack import Packing, Plan
 from maskwright.data.rows import Rows
 from maskwright.data.split import split
 from maskwright.data.tokenizers import fingerprint as tokenizer_fingerprint
 from maskwright.data.tokenizers import train_texts
+from maskwright.data.tokens import tokenise
+from maskwright.data.words import Rule, Segmenter
 from maskwright.errors import RecipeError
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-_VERSION = 1  # of what the stages write; raise it when that changes
+_VERSION = 2  # of what the stages behind the texts write; raise it when that changes
+_TEXTS_VERSION = 1
+_SIDES = ("train", "heldout")
 
 
 class TokenizerRecipe(Protocol):
     """What conf/tokenizer builds."""
 
-    def load(self, texts: Callable[[], Any], corpus_key: str, cache: Path) -> PreTrainedTokenizerFast: ...
+    def load(
+        self, texts: Callable[[], Any], corpus_key: str, cache: Path, markers: tuple[str, ...] = ()
+    ) -> PreTrainedTokenizerFast: ...
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that training needs of the data. `fingerprints` name the data exactly; `report` counts it."""
+    """Everything that training needs of the data. `fingerprints` name the data exactly; `report` counts it.
+
+    groups: names of the groups that rows are kept apart by, one for each entry of `Rows.group_rows`; empty without.
+    source: the training side, for whoever learns from it.
+    """
 
     tokenizer: PreTrainedTokenizerFast
     train: Rows
@@ -53,6 +67,8 @@ class Prepared:
     ruler: Rows
     fingerprints: dict[str, str]
     report: dict[str, Any]
+    source: Source
+    groups: list[str] = field(default_factory=list)
 
     @property
     def summary(self) -> str:
@@ -75,39 +91,61 @@ def prepare(
     tokenizer: TokenizerRecipe,
     packing: Packing,
     ruler_length: int = 128,
-    annotations: Sequence[str] = ("word",),
+    columns: Iterable[str | Annotator] = ("word",),
     cache: str | Path | None = None,
+    *,
+    words: Segmenter | None = None,
+    cleaning: Cleaning | None = None,
+    markers: tuple[str, ...] = (),
+    processes: int = 1,
 ) -> Prepared:
-    """Read, split, tokenize, annotate and pack, or open what an earlier call left in the cache.
+    """Read, clean, split, tokenize, annotate and pack, or open what an earlier call left in the cache.
 
     `train` and `heldout` are packed as `packing` says; `ruler` holds the held-out documents each on its own in rows of
-    `ruler_length`, whatever the packing. Raises RecipeError for data that cannot be used.
+    `ruler_length`, whatever the packing. columns: annotators, or `word`, the words of `words` (None: by rule). markers:
+    special tokens that the tokenizer must have, beside those that `cleaning` writes. Raises RecipeError for data that
+    cannot be used.
     """
-    unknown = [name for name in annotations if name not in ANNOTATIONS]
-    if unknown:
-        raise RecipeError(f"there is no annotation {unknown[0]!r}; known are {', '.join(ANNOTATIONS)}.")
+    annotators = _resolved(columns, words or Rule())
+    check_fields(annotators, corpus.columns)
     # Loader workers are forked later; without a choice of its own the library warns in each of them.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     root = Path(cache).expanduser() if cache else cache_root()
-    texts, texts_key = texts_of(corpus, root)
-    loaded = tokenizer.load(lambda: train_texts(texts), texts_key, root)
+    texts, texts_key = texts_of(corpus, root, cleaning)
+    markers = (*(cleaning.markers if cleaning else ()), *markers)
+    loaded = tokenizer.load(lambda: train_texts(texts), texts_key, root, tuple(dict.fromkeys(markers)))
     loaded.model_max_length = max(packing.length, ruler_length)
     sha = tokenizer_fingerprint(loaded)
-    names = sorted(set(annotations))
-    tokens_key = digest("tokens", _VERSION, texts_key, sha, names)
-    tokens = _folder(root / "tokens" / tokens_key, lambda new: _tokenise(new, texts, loaded.backend_tokenizer, names))
+    tokens_key = digest("tokens", _VERSION, texts.name, sha)
+    tokens = folder_of(root / "tokens" / tokens_key, lambda new: _tokenise(new, texts, loaded))
+    marked, source = _marked(annotators, texts, tokens, loaded, root, processes)
+    groups, group_of = _groups(texts, tokens, corpus.group)
 
-    def packed(side: str, rule: Packing) -> tuple[Rows, str]:
+    def packed(side: str, rule: Packing, grouped: bool) -> tuple[Rows, str]:
         # Annotations are left out: the same text in the same rows is the same data, whatever a masking wants to know.
-        key = digest("rows", _VERSION, texts_key, sha, side, rule.key)
-        place = root / "rows" / digest(key, names)
-        return Rows.open(_folder(place, lambda new: _pack(new, tokens / side, rule, loaded))), key
+        key = digest("rows", _VERSION, texts_key, sha, side, rule.key, *([corpus.group] if grouped else []))
+        lengths = mapped(tokens / side / "length.npy")
 
-    sides = {"train": ("train", packing), "heldout": ("heldout", packing)}
-    sides["ruler"] = ("heldout", Packing("document", ruler_length))
+        def plan() -> Plan:
+            return rule.plan(lengths, group_of[side], len(groups)) if grouped else rule.plan(lengths)
+
+        place = folder_of(root / "rows" / key, lambda new: _pack(new, tokens / side, plan(), rule.length, loaded))
+        folders = []
+        for annotator, column in zip(annotators, marked, strict=True):
+
+            def build(new: Path, annotator: Annotator = annotator, column: Path = column) -> None:
+                values = {annotator.name: mapped(column / side / f"{annotator.name}.npy")}
+                special = {annotator.name: (annotator.outside,) * 3}
+                row_files.write(new, plan(), rule.length, values, special, with_document=False)
+
+            folders.append(folder_of(root / "packed" / digest(key, column.name), build))
+        return Rows(place, folders), key
+
+    sides = {"train": ("train", packing, bool(groups)), "heldout": ("heldout", packing, bool(groups))}
+    sides["ruler"] = ("heldout", Packing("document", ruler_length), False)
     parts, keys = {}, {}
-    for name, (side, rule) in sides.items():
-        parts[name], keys[name] = packed(side, rule)
+    for name, (side, rule, grouped) in sides.items():
+        parts[name], keys[name] = packed(side, rule, grouped)
 
     report = {"corpus": corpus.name} | _facts(texts) | {"tokens": _facts(tokens)["tokens"]}
     report["notes"] = report["notes"] + _facts(tokens)["notes"]
@@ -119,20 +157,97 @@ def prepare(
         ruler=parts["ruler"],
         fingerprints={"corpus": texts_key, "tokenizer": sha, **keys},
         report=report,
+        source=source,
+        groups=groups,
     )
 
 
-def texts_of(corpus: Corpus, cache: Path) -> tuple[Path, str]:
-    """The folder with both sides of the split, and its key."""
-    key = digest("texts", _VERSION, corpus.fingerprint(cache), corpus.heldout)
+def texts_of(corpus: Corpus, cache: Path, cleaning: Cleaning | None = None) -> tuple[Path, str]:
+    """The folder with both sides of the split, and a key of the text in it, whatever else the documents carry."""
+    settings = [cleaning.settings()] if cleaning else []
+    key = digest("texts", _TEXTS_VERSION, corpus.fingerprint(cache), corpus.heldout, *settings)
 
     def build(new: Path) -> None:
-        _write_facts(new, split(corpus.documents(cache), corpus.heldout, new))
+        documents = corpus.documents(cache)
+        if cleaning:
+            documents = cleaned(documents, cleaning, new / "cleaned.arrow")
+        facts = split(documents, corpus.heldout, new)
+        del documents
+        (new / "cleaned.arrow").unlink(missing_ok=True)
+        _write_facts(new, facts)
 
-    return _folder(cache / "texts" / key, build), key
+    name = digest(key, corpus.columns) if corpus.columns else key
+    return folder_of(cache / "texts" / name, build), key
 
 
-def _folder(place: Path, build: Callable[[Path], None]) -> Path:
+def _resolved(columns: Iterable[str | Annotator], words: Segmenter) -> list[Annotator]:
+    """The annotators of the columns, `word` among them where anything else is: others count in words."""
+    found: dict[str, Annotator] = {}
+    for column in columns:
+        if isinstance(column, str) and column != "word":
+            raise RecipeError(
+                f"there is no column {column!r}; `word` is known by name, others are annotators (see conf/masking)."
+            )
+        annotator = Words(words) if isinstance(column, str) else column
+        before = found.setdefault(annotator.name, annotator)
+        if before is not annotator and (type(before), before.settings()) != (type(annotator), annotator.settings()):
+            raise RecipeError(
+                f"two columns are named {annotator.name} and differ in their settings; give one of them another name."
+            )
+    if found and "word" not in found:
+        found["word"] = Words(words)
+    return sorted(found.values(), key=lambda annotator: (annotator.name != "word", annotator.name))
+
+
+def _marked(
+    annotators: Sequence[Annotator],
+    texts: Path,
+    tokens: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    root: Path,
+    processes: int,
+) -> tuple[list[Path], Source]:
+    """The folder of each annotator's column, and the training side as they saw it. Words are marked first."""
+    folders: list[Path] = []
+    word: Path | None = None
+    for annotator in annotators:
+        settings = [word.name] if word is not None else []
+        key = digest("column", _VERSION, tokens.name, *settings, annotator.name, annotator.settings())
+        sides = {
+            side: Side(texts / f"{side}.arrow", tokens / side, word and word / side / "word.npy") for side in _SIDES
+        }
+        annotator.fit(Source(sides["train"], tokenizer, digest(tokens.name, *settings), root, processes))
+
+        def build(new: Path, annotator: Annotator = annotator, sides: dict[str, Side] = sides) -> None:
+            for name, side in sides.items():
+                (new / name).mkdir()
+                mark_all(side, [annotator], [new / name / f"{annotator.name}.npy"], processes, f"{name} documents")
+
+        folders.append(folder_of(root / "columns" / key, build))
+        word = word or folders[0]
+    train = _side(texts, tokens, word, "train")
+    return folders, Source(train, tokenizer, digest(tokens.name, *([word.name] if word else [])), root, processes)
+
+
+def _side(texts: Path, tokens: Path, word: Path | None, side: str) -> Side:
+    return Side(texts / f"{side}.arrow", tokens / side, None if word is None else word / side / "word.npy")
+
+
+def _groups(texts: Path, tokens: Path, column: str | None) -> tuple[list[str], dict[str, np.ndarray]]:
+    """The sorted values of the column that rows are kept apart by, and by side the number of each document's value."""
+    if column is None:
+        return [], {}
+    from datasets import Dataset
+
+    values = {}
+    for side in _SIDES:
+        named = np.array([str(value) for value in Dataset.from_file(str(texts / f"{side}.arrow"))[column][:]])
+        values[side] = named[mapped(tokens / side / "number.npy")]
+    groups = np.unique(np.concatenate(list(values.values())))
+    return groups.tolist(), {side: np.searchsorted(groups, named) for side, named in values.items()}
+
+
+def folder_of(place: Path, build: Callable[[Path], None]) -> Path:
     """`place`, built by one process at a time into a temporary folder that takes its name when complete."""
     if place.exists():
         return place
@@ -164,60 +279,22 @@ def _write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     (folder / "report.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
-def _tokenise(folder: Path, texts: Path, backend: Tokenizer, annotations: list[str]) -> None:
-    """Flat columns of each side, and the documents' lengths, as .npy files."""
-    from datasets import Dataset
-
-    backend = type(backend).from_str(backend.to_str())
-    backend.no_padding()
-    backend.no_truncation()
-    backend.encode_special_tokens = True  # a "[MASK]" written in the text is text
+def _tokenise(folder: Path, texts: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     facts: dict[str, Any] = {"tokens": {}, "notes": []}
-    for side in ("train", "heldout"):
-        new = folder / side
-        new.mkdir()
-        tokens = Dataset.from_file(str(texts / f"{side}.arrow")).map(
-            token_columns,
-            batched=True,
-            batch_size=50,
-            writer_batch_size=50,
-            remove_columns=["text", "document"],
-            fn_kwargs={"backend": backend, "annotations": annotations},
-            new_fingerprint=side,
-            cache_file_name=str(new / "tokens.arrow"),
-            desc=f"tokenize {side} documents",
-        )
-        length_D = np.concatenate([_values(chunk, lists=False) for chunk in tokens.data.column("length").chunks])
-        if not length_D.any():
-            raise RecipeError(f"the tokenizer finds no token in the {side} documents; give more or other text.")
-        if not length_D.all():
-            facts["notes"].append(f"{np.count_nonzero(length_D == 0)} {side} documents have no token")
-        np.save(new / "length.npy", length_D[length_D > 0])
-        for name in ("ids", "bytes", *annotations):
-            flat = np.concatenate([_values(chunk) for chunk in tokens.data.column(name).chunks])
-            if name not in annotations:
-                flat = flat.astype(np.uint16 if flat.max() < 1 << 16 else np.uint32)
-            np.save(new / f"{name}.npy", flat)
-        facts["tokens"][side] = int(length_D.sum())
-        del tokens
-        (new / "tokens.arrow").unlink()
+    for side in _SIDES:
+        (folder / side).mkdir()
+        total, empty = tokenise(folder / side, texts / f"{side}.arrow", tokenizer.backend_tokenizer, side)
+        facts["tokens"][side] = total
+        if empty:
+            facts["notes"].append(f"{empty} {side} documents have no token")
     _write_facts(folder, facts)
 
 
-def _values(chunk: Any, lists: bool = True) -> np.ndarray:
-    """The flat values of an Arrow chunk."""
-    return (chunk.flatten() if lists else chunk).to_numpy(zero_copy_only=False)
-
-
-def _pack(folder: Path, tokens: Path, packing: Packing, tokenizer: PreTrainedTokenizerFast) -> None:
-    names = [path.stem for path in sorted(tokens.glob("*.npy")) if path.stem != "length"]
-    columns = {name: np.load(tokens / f"{name}.npy", mmap_mode="r") for name in names}
-    special = {name: annotation.special for name, annotation in ANNOTATIONS.items()}
-    special |= {"bytes": (0, 0, 0)}
+def _pack(folder: Path, tokens: Path, plan: Plan, length: int, tokenizer: PreTrainedTokenizerFast) -> None:
+    columns = {name: mapped(tokens / f"{name}.npy") for name in ("ids", "bytes")}
+    special = {"bytes": (0, 0, 0)}
     special |= {"ids": (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)}
-    if max(special["ids"]) >= 1 << 16 and columns["ids"].dtype == np.uint16:
-        columns["ids"] = columns["ids"].astype(np.uint32)
-    row_files.write(folder, packing.plan(np.load(tokens / "length.npy")), packing.length, columns, special)
+    row_files.write(folder, plan, length, columns, special)
 
 
 def _short(count: int) -> str:

@@ -8,7 +8,7 @@ per annotation, such as `word` (True at the first token of every word and at eve
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +21,26 @@ _BLOCK = 1 << 22  # places filled at once
 
 
 class Rows:
-    """Packed rows in a folder; the row number is the stable sample id. Picklable: a worker maps the files again."""
+    """Packed rows in a folder; the row number is the stable sample id. Picklable: a worker maps the files again.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
-        facts = json.loads((self.folder / "rows.json").read_text(encoding="utf-8"))
+    columns: folders of further columns of the same rows.
+    """
+
+    def __init__(self, folder: Path, columns: Sequence[Path] = ()) -> None:
+        self.folder, self.column_folders = Path(folder), [Path(place) for place in columns]
+        facts = _facts(self.folder)
         self.length: int = facts["length"]
         self.tokens: int = facts["tokens"]  # not padding
         self.bytes_total: int = facts["bytes_total"]
-        self.longest: dict[str, int] = facts["longest"]  # column -> tokens of its longest unit
+        self.group_rows: list[int] = facts["group_rows"]  # rows of each group, which lie one group after the other
         self._count: int = facts["rows"]
-        self._names: list[str] = facts["columns"]
+        self._places: dict[str, Path] = {}
+        self.longest: dict[str, int] = {}  # column -> tokens of its longest unit
+        for place in (self.folder, *self.column_folders):
+            own = _facts(place)
+            self._places |= {name: place / f"{name}.npy" for name in own["columns"]}
+            self.longest |= own["longest"]
         self._columns = self._map()
-
-    @classmethod
-    def open(cls, folder: str | Path) -> Rows:
-        return cls(Path(folder))
 
     def __len__(self) -> int:
         return self._count
@@ -49,9 +53,13 @@ class Rows:
         self._columns = self._map()
 
     def take(self, index_B: np.ndarray) -> dict[str, Tensor]:
-        """Rows by number: `ids`, `document`, `bytes` int64 [B, L], marks bool [B, L], `sample` int64 [B]."""
+        """Rows by number: `ids`, `document`, `bytes` int64 [B, L], marks bool [B, L], classes int64 [B, L], scores
+        float32 [B, L], `sample` and, where there are groups, `group` int64 [B]."""
         index_B = np.asarray(index_B, dtype=np.int64)
         batch = {"sample": torch.from_numpy(index_B.copy())}
+        if len(self.group_rows) > 1:
+            ends_G = np.cumsum(self.group_rows)
+            batch["group"] = torch.from_numpy(np.searchsorted(ends_G, index_B, side="right"))
         for name, column in self._columns.items():
             values = np.asarray(column[index_B])
             kind = {"b": np.bool_, "f": np.float32}.get(values.dtype.kind, np.int64)
@@ -59,7 +67,11 @@ class Rows:
         return batch
 
     def _map(self) -> dict[str, np.ndarray]:
-        return {name: np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in self._names}
+        return {name: np.load(path, mmap_mode="r") for name, path in self._places.items()}
+
+
+def _facts(folder: Path) -> dict:
+    return json.loads((folder / "rows.json").read_text(encoding="utf-8"))
 
 
 def write(
@@ -68,19 +80,22 @@ def write(
     length: int,
     columns: Mapping[str, np.ndarray],
     special: Mapping[str, tuple[int, int, int]],
+    with_document: bool = True,
 ) -> None:
     """Carry out a plan in `folder`.
 
     `columns` are flat, one value per token of all documents; `special` gives each column's values at padding, [CLS]
     and [SEP]. A bool column marks the first token of units: the first token of a piece always starts one, because
-    packing may cut a unit.
+    packing may cut a unit. with_document: write the numbers of documents too, and count tokens and bytes.
     """
-    facts: dict = {"rows": plan.rows, "length": length, "longest": {}, "columns": [*columns, "document"]}
+    facts: dict = {"rows": plan.rows, "length": length, "longest": {}, "group_rows": plan.group_rows}
+    facts["columns"] = [*columns, *(["document"] if with_document else [])]
     outputs = {
         name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", values.dtype, (plan.rows, length))
         for name, values in columns.items()
     }
-    outputs["document"] = np.lib.format.open_memmap(folder / "document.npy", "w+", np.uint16, (plan.rows, length))
+    if with_document:
+        outputs["document"] = np.lib.format.open_memmap(folder / "document.npy", "w+", np.uint16, (plan.rows, length))
     step = max(1, _BLOCK // length)
     tokens = 0
     for first in range(0, plan.rows, step):
@@ -98,7 +113,8 @@ def write(
         document = np.zeros((block.stop - first) * length, dtype=np.uint16)
         document[place] = np.repeat(plan.document_P[pieces], size_P)
         document[place_S] = plan.document_S[marks]
-        outputs["document"][block] = document.reshape(-1, length)
+        if with_document:
+            outputs["document"][block] = document.reshape(-1, length)
         tokens += int(np.count_nonzero(document))
         for name, values in columns.items():
             pad, cls, sep = special[name]
@@ -111,7 +127,8 @@ def write(
             outputs[name][block] = filled.reshape(-1, length)
     for output in outputs.values():
         output.flush()
-    facts |= {"tokens": tokens, "bytes_total": int(columns["bytes"].sum(dtype=np.int64))}
+    if with_document:
+        facts |= {"tokens": tokens, "bytes_total": int(columns["bytes"].sum(dtype=np.int64))}
     (folder / "rows.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 

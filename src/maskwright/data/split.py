@@ -32,7 +32,7 @@ def split(documents: Dataset, share: float, folder: Path) -> dict[str, Any]:
     """
     notes: list[str] = []
     documents = _filled(documents, notes)
-    if len(documents) == 1:
+    if len(documents) == 1 and not any(is_spans(feature) for feature in documents.features.values()):
         documents = _blocks(documents[0], share)
         notes.append(f"one document only: it was cut into {len(documents)} blocks of text, some of them held out")
     sizes = [len(text) for batch in documents.iter(1000) for text in batch["text"]]
@@ -40,11 +40,14 @@ def split(documents: Dataset, share: float, folder: Path) -> dict[str, Any]:
     heldout = documents.select(np.flatnonzero(chosen))
     known = {_normal(part) for text in heldout["text"] for part in paragraphs(text)} - {""}
     train = documents.select(np.flatnonzero(~chosen))
+    aligned = [name for name, feature in documents.features.items() if is_spans(feature)]
+    if aligned:  # offsets count characters of the whole text, so documents are removed whole or not at all
+        notes.append(f"{', '.join(aligned)} counts characters: only whole training documents that repeat were removed")
     train = train.map(
         _without,
         batched=True,
         batch_size=200,
-        fn_kwargs={"known": known},
+        fn_kwargs={"known": known, "whole": bool(aligned)},
         new_fingerprint="train",
         cache_file_name=str(folder / "full.arrow"),
         desc="remove paragraphs that are held out",
@@ -98,12 +101,19 @@ def _normal(paragraph: str) -> str:
     return _SPACE.sub(" ", _NOT_LETTERS.sub(" ", paragraph.casefold())).strip()
 
 
-def _without(batch: dict[str, list], known: set[str]) -> dict[str, list]:
-    """Remove known paragraphs; other text stays as it is."""
+def is_spans(feature: Any) -> bool:
+    """A column of lists of {start, end, ...}: character offsets in the text."""
+    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else None)
+    return isinstance(inner, dict) and {"start", "end"} <= set(inner)
+
+
+def _without(batch: dict[str, list], known: set[str], whole: bool) -> dict[str, list]:
+    """Remove known paragraphs, or with `whole` documents of which all are known; other text stays as it is."""
     out: dict[str, list] = {"text": [], "removed": [], "lost": []}
     for text in batch["text"]:
         parts = paragraphs(text)
         kept = [part for part in parts if _normal(part) not in known]
+        kept = parts if whole and any(part.strip() for part in kept) else kept
         removed = len(parts) - len(kept)
         separator = "\n\n" if _BLANK_LINES.search(text) else "\n"
         out["text"].append(separator.join(kept) if removed else text)
@@ -147,4 +157,6 @@ def _blocks(document: dict[str, str], share: float) -> Dataset:
         raise RecipeError("the data is one document too short to be split; give more text.")
     blocks = [text[begin:end] for begin, end in zip(edges, [*edges[1:], len(text)], strict=True)]
     blocks = [block for block in blocks if block.strip()]
-    return Dataset.from_dict({"text": blocks, "document": [f"{document['document']}#{n}" for n in range(len(blocks))]})
+    numbers = range(len(blocks))
+    carried = {name: [value] * len(blocks) for name, value in document.items() if name not in ("text", "document")}
+    return Dataset.from_dict({"text": blocks, "document": [f"{document['document']}#{n}" for n in numbers], **carried})

@@ -48,8 +48,20 @@ class TrainedTokenizer:
     def key(self, corpus_key: str) -> str:
         return digest("tokenizer 1", self.kind, self.vocabulary, self.lowercase, self.min_frequency, corpus_key)
 
-    def load(self, texts: Callable[[], Iterable[str]], corpus_key: str, cache: Path) -> PreTrainedTokenizerFast:
-        """The bundled tokenizer if it fits these settings and this text, else the cached one, else a new one."""
+    def load(
+        self,
+        texts: Callable[[], Iterable[str]],
+        corpus_key: str,
+        cache: Path,
+        markers: tuple[str, ...] = (),
+    ) -> PreTrainedTokenizerFast:
+        """The bundled tokenizer if it fits these settings and this text, else the cached one, else a new one.
+
+        markers: tokens added behind the vocabulary, kept whole wherever they stand in the text.
+        """
+        return marked(self._learned(texts, corpus_key, cache), markers)
+
+    def _learned(self, texts: Callable[[], Iterable[str]], corpus_key: str, cache: Path) -> PreTrainedTokenizerFast:
         from filelock import FileLock
         from tokenizers import Tokenizer
 
@@ -108,7 +120,17 @@ class SavedTokenizer:
             raise RecipeError("tokenizer.path is not set; name a folder, a tokenizer.json, a run folder or a hub name.")
         self.path = path
 
-    def load(self, texts: Callable[[], Iterable[str]], corpus_key: str, cache: Path) -> PreTrainedTokenizerFast:
+    def load(
+        self,
+        texts: Callable[[], Iterable[str]],
+        corpus_key: str,
+        cache: Path,
+        markers: tuple[str, ...] = (),
+    ) -> PreTrainedTokenizerFast:
+        """The saved tokenizer, with the markers that it lacks added behind its vocabulary."""
+        return marked(self._saved(), markers)
+
+    def _saved(self) -> PreTrainedTokenizerFast:
         from tokenizers import Tokenizer
 
         place = Path(self.path).expanduser()
@@ -148,6 +170,15 @@ def wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
 
     special = {f"{role}_token": token for role, token in _SPECIAL.items() if tokenizer.token_to_id(token) is not None}
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
+
+
+def marked(tokenizer: PreTrainedTokenizerFast, markers: tuple[str, ...]) -> PreTrainedTokenizerFast:
+    """The tokenizer with `markers` as tokens of their own, which no masking selects and no replacement draws."""
+    from tokenizers import AddedToken
+
+    # Not "special" to the library: written in a text they are the markers, while a written [MASK] stays text.
+    tokenizer.add_tokens([AddedToken(marker, normalized=False, special=False) for marker in markers])
+    return tokenizer
 
 
 def _complete(tokenizer: Any, path: str) -> PreTrainedTokenizerFast:

@@ -1,14 +1,16 @@
-"""Words by one fixed rule over characters, the same for every tokenizer.
+"""Words: by one fixed rule over characters, the same for every tokenizer, or by a segmenter (conf/words).
 
-A run of letters, marks and digits is a word, apostrophes inside it included; every Han character and every other
-character that is not white space is a word by itself. A token belongs to the word of its last character that is not
-white space; a token of white space alone belongs to the word that follows. Everything is vectorised over a document.
+By the rule a run of letters, marks and digits is a word, apostrophes inside it included; every Han character and every
+other character that is not white space is a word by itself. A token belongs to the word of its last character that is
+not white space; a token of white space alone belongs to the word that follows. Everything is vectorised over a
+document.
 Shapes: C characters, T tokens.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,15 +19,44 @@ _KINDS = np.zeros(0x110000, dtype=np.uint8)  # the kind of each code point, fill
 _HAN = (range(0x3400, 0x4DC0), range(0x4E00, 0xA000), range(0xF900, 0xFB00), range(0x20000, 0x32000))
 
 
-def word_numbers(text: str, start_T: np.ndarray, end_T: np.ndarray) -> np.ndarray:
+class Segmenter(Protocol):
+    """What `words=` chose: where words begin in a text."""
+
+    def begins(self, text: str, fields: dict[str, Any]) -> np.ndarray:
+        """Bool [C]: the characters that begin a word. `fields` are the document's other columns."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values that say what it does: part of the cache's keys."""
+        ...
+
+
+class Rule:
+    """The rule of this module (`words=rule`)."""
+
+    def begins(self, text: str, fields: dict[str, Any]) -> np.ndarray:
+        return begins_by_rule(text)
+
+    def settings(self) -> dict[str, Any]:
+        return {"words": "rule"}
+
+
+def begins_by_rule(text: str) -> np.ndarray:
+    """Bool [C]: the characters that begin a word by the rule."""
+    kind_C = _kinds(text)
+    begins_C = kind_C != _SPACE
+    begins_C[1:] &= ~((kind_C[1:] == _LETTER) & (kind_C[:-1] == _LETTER))
+    return begins_C
+
+
+def word_numbers(text: str, start_T: np.ndarray, end_T: np.ndarray, begins_C: np.ndarray | None = None) -> np.ndarray:
     """The word of each token: int64 [T], not decreasing.
 
     `start_T` and `end_T` are the tokens' character offsets in `text`; a token may include the white space before it.
+    begins_C: bool, where words begin; None: by the rule.
     """
-    kind_C = _kinds(text)
-    solid_C = kind_C != _SPACE
-    begins_C = solid_C.copy()
-    begins_C[1:] &= ~((kind_C[1:] == _LETTER) & (kind_C[:-1] == _LETTER))
+    solid_C = _kinds(text) != _SPACE
+    begins_C = begins_by_rule(text) if begins_C is None else begins_C & solid_C
     # Index 0 stands for "before the text", so that an empty token at offset 0 can look one character back.
     begun = np.concatenate(([0], np.cumsum(begins_C)))
     last_solid = np.concatenate(([0], np.maximum.accumulate(np.where(solid_C, np.arange(1, len(text) + 1), 0))))
@@ -33,11 +64,11 @@ def word_numbers(text: str, start_T: np.ndarray, end_T: np.ndarray) -> np.ndarra
     return np.maximum.accumulate(np.where(seen_T > start_T, begun[seen_T], begun[end_T] + 1))
 
 
-def word_starts(text: str, start_T: np.ndarray, end_T: np.ndarray) -> np.ndarray:
+def word_starts(text: str, start_T: np.ndarray, end_T: np.ndarray, begins_C: np.ndarray | None = None) -> np.ndarray:
     """True at the first token of every word: bool [T]."""
     if not len(end_T):
         return np.zeros(0, dtype=bool)
-    return np.diff(word_numbers(text, start_T, end_T), prepend=-1) != 0
+    return np.diff(word_numbers(text, start_T, end_T, begins_C), prepend=-1) != 0
 
 
 def utf8_ends(text: str) -> np.ndarray:

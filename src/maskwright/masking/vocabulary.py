@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -25,14 +26,18 @@ class Vocabulary:
     special: tuple[int, ...]
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
-        """Raises RecipeError when the tokenizer has no mask or padding token."""
+    def of(cls, tokenizer: PreTrainedTokenizerBase, markers: Iterable[str] = ()) -> Vocabulary:
+        """markers: tokens of the tokenizer that are treated as special too.
+
+        Raises RecipeError when the tokenizer has no mask or padding token.
+        """
         for name in ("mask", "pad"):
             if getattr(tokenizer, f"{name}_token_id") is None:
                 raise RecipeError(
                     f"The tokenizer has no {name} token; train one here with tokenizer=wordpiece, or add it."
                 )
-        special = tuple(sorted(set(tokenizer.all_special_ids)))
+        vocabulary = tokenizer.get_vocab()
+        special = tuple(sorted({*tokenizer.all_special_ids, *(vocabulary[marker] for marker in markers)}))
         return cls(len(tokenizer), tokenizer.mask_token_id, tokenizer.pad_token_id, special)
 
     @cached_property

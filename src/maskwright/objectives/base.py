@@ -1,8 +1,8 @@
 """What an objective is: networks, what they need, and named loss terms.
 
 An objective never normalises, logs, schedules or optimises. It says for every term *where* it counts (before any
-forward
-pass, so that denominators are known over all micro-batches and ranks) and what the loss is at each of those places.
+forward pass, so that denominators are known over all micro-batches and ranks) and what the loss is at each of those
+places.
 
 Shapes: B rows, L positions, K masked positions, D hidden width, V vocabulary.
 """
@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
 from maskwright.data.batch import Batch
 from maskwright.errors import RecipeError
+from maskwright.masking.columns import Column
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,6 +33,12 @@ class Needs:
     network: str  # "encoder" or "decoder"
     views: tuple[str, ...] = ("main",)
     can: frozenset[str] = frozenset()  # capabilities that the model must declare
+    predicts: bool = True  # it predicts selected tokens at their places, so a view must leave some
+    in_place: bool = False  # every token must stand where it stands in the clean row
+    copies: bool = False  # it can predict more than it corrupts, by further views of the same rows
+    losses: Mapping[str, str] = field(default_factory=dict)  # by view, the term that gives a loss at each of its places
+    gives: tuple[str, ...] = ()  # columns that its network gives to a view inside the step
+    packing: str | None = None  # the one kind of packing that it can read
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,13 @@ class RowLayout:
     length: int
     padded: bool  # some rows have padding
     blocks: bool  # several documents share a row and must not see each other
+    shown: int = 0  # tokens of the widest view; 0: as many as the rows have
+    copies: int = 1  # views of each row that are predicted alike
+
+    @property
+    def width(self) -> int:
+        """Tokens that a network reads of a row."""
+        return self.shown or self.length
 
 
 class Objective(nn.Module, ABC):
@@ -50,6 +64,7 @@ class Objective(nn.Module, ABC):
     """
 
     needs: ClassVar[Needs]
+    columns: tuple[str | Column, ...] = ()  # annotations that it reads
     example: ClassVar[str]  # a model that satisfies it, named when another is refused
     weights: Mapping[str, float]
     layout: RowLayout

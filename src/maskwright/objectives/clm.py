@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class CausalLM(Objective):
     """Next-token prediction on the clean text; nothing is masked."""
 
-    needs = Needs(network="decoder", views=())
+    needs = Needs(network="decoder", views=(), predicts=False)
     example = "llama_tiny"
     weights = MappingProxyType({"clm": 1.0, "accuracy/clm": 0.0})
 

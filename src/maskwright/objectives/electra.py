@@ -5,6 +5,7 @@ Shapes: B rows, L positions, K masked positions, D hidden width, V vocabulary.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,7 +34,7 @@ class Electra(Objective):
     table, ELECTRA) or `gdes` (the discriminator adds a learned difference to the generator's, which it cannot move).
     """
 
-    needs = Needs(network="encoder")
+    needs = Needs(network="encoder", in_place=True, losses=MappingProxyType({"main": "generator"}))
     example = "electra_tiny"
 
     def __init__(
@@ -76,7 +77,7 @@ class Electra(Objective):
     def where(self, batch: Batch) -> dict[str, Tensor]:
         view = batch.views["main"]
         return {
-            "generator": view.counts_BK,
+            "generator": view.weight_BK,
             "accuracy/generator": view.counts_BK,
             "detector": view.valid_BM,  # every real token, special ones too, as in the reference
             "accuracy/detector": view.valid_BM,
@@ -110,9 +111,9 @@ class Electra(Objective):
     def flops(self, rows: int, predicted: int) -> float:
         from maskwright.models.flops import training_flops
 
-        length = self.layout.length
-        return training_flops(self.generator, rows * length, rows * predicted, length) + training_flops(
-            self.detector, rows * length, rows * length, length
+        width = self.layout.width
+        return training_flops(self.generator, rows * width, rows * predicted, width) + training_flops(
+            self.detector, rows * width, rows * width, width
         )
 
 

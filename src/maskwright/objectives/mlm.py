@@ -8,9 +8,11 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from maskwright.data.batch import Batch
+from maskwright.masking import View
 from maskwright.objectives.base import Needs, Objective, RowLayout
 from maskwright.objectives.losses import hits, pick, token_loss
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 class MaskedLM(Objective):
     """Predict the masked tokens from both sides."""
 
-    needs = Needs(network="encoder")
+    needs = Needs(network="encoder", copies=True, losses=MappingProxyType({"main": "mlm"}))
     example = "modernbert_tiny"
     weights = MappingProxyType({"mlm": 1.0, "accuracy/mlm": 0.0})
 
@@ -32,14 +34,14 @@ class MaskedLM(Objective):
         self.layout = layout
 
     def where(self, batch: Batch) -> dict[str, Tensor]:
-        counts_BK = batch.views["main"].counts_BK
-        return {"mlm": counts_BK, "accuracy/mlm": counts_BK}
+        views = batch.copies("main")
+        weight_BK = torch.cat([view.weight_BK for view in views], 1)
+        return {"mlm": weight_BK, "accuracy/mlm": torch.cat([view.counts_BK for view in views], 1)}
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
-        view = batch.views["main"]
-        hidden_BLD = self.encode(self.network, view.ids_BM, view.document_BM)
-        logits_BKV = self.network.predict(pick(hidden_BLD, view.place_BK))
-        return {"mlm": token_loss(logits_BKV, view.target_BK), "accuracy/mlm": hits(logits_BKV, view.target_BK)}
+        parts = [predictions(self, self.network, view) for view in batch.copies("main")]
+        losses, right = zip(*parts, strict=True)
+        return {"mlm": torch.cat(losses, 1), "accuracy/mlm": torch.cat(right, 1)}
 
     def ruled(self) -> dict[str, Network | str]:
         return {"ruler": self.network}
@@ -50,5 +52,12 @@ class MaskedLM(Objective):
     def flops(self, rows: int, predicted: int) -> float:
         from maskwright.models.flops import training_flops
 
-        length = self.layout.length
-        return training_flops(self.network, rows * length, rows * predicted, length)
+        width = self.layout.width
+        return self.layout.copies * training_flops(self.network, rows * width, rows * predicted, width)
+
+
+def predictions(objective: Objective, network: Network, view: View) -> tuple[Tensor, Tensor]:
+    """The loss, and whether the most likely token is the right one, at each place of a view: float32 [B, K] both."""
+    hidden_BMD = objective.encode(network, view.ids_BM, view.document_BM)
+    logits_BKV = network.predict(pick(hidden_BMD, view.place_BK))
+    return token_loss(logits_BKV, view.target_BK), hits(logits_BKV, view.target_BK)

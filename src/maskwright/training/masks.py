@@ -65,7 +65,7 @@ def show(cfg: DictConfig, choices: Mapping[str, str], console: Console | None = 
         raise RecipeError(f"objective={choices.get('objective')} masks nothing; choose another, such as objective=mlm.")
     prepared = recipe.prepare(cfg)
     views = recipe.bind(prepared, cfg.seeds.masks)
-    there = usable(prepared.train, recipe.layout(prepared).padded)
+    there = usable(prepared.train, recipe.layout(prepared, views).padded)
     rows = prepared.train.take(permutation(there, cfg.seeds.order, 0)[: cfg.show.statistics_rows])
     rows["visit"] = torch.zeros_like(rows["sample"])
     made = views(rows, cfg.show.progress)

@@ -6,22 +6,26 @@ denominator is known over all micro-batches and ranks, and the gradient does not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from maskwright.data.batch import Batch
 from maskwright.errors import RecipeError
 from maskwright.evaluation.ruler import Tally
+from maskwright.masking.columns import Column, named
 from maskwright.masking.noise import mixed_seed
+from maskwright.masking.weights import Live
 from maskwright.objectives import Objective
 from maskwright.training.optimizers import OptimizerRecipe
 from maskwright.training.schedules import Schedule
+
+LiveState = tuple[Live, str | Column]  # state that training moves, and the column that it looks at
 
 
 class Pretraining(L.LightningModule):
@@ -41,10 +45,15 @@ class Pretraining(L.LightningModule):
         micro_rows: int,
         dropout_seed: int,
         clip: float | None,
+        live: Mapping[str, LiveState] | None = None,
+        groups: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.objective = objective
+        self.live = nn.ModuleDict({view: state for view, (state, _) in (live or {}).items()})  # checkpointed
+        self._live_columns = {view: named(column) for view, (_, column) in (live or {}).items()}
+        self.groups = list(groups)
         self.optimizer_recipe, self.schedule = optimizer, schedule
         self.steps, self.micro_rows, self.dropout_seed, self.clip = steps, micro_rows, dropout_seed, clip
         self.validation: dict[str, float] = {}  # what the last validation measured
@@ -62,23 +71,29 @@ class Pretraining(L.LightningModule):
         total_T = self._over_ranks(torch.stack(list(counted.values())))
         share = dict(zip(counted, torch.where(total_T > 0, 1 / total_T, 0.0), strict=True))  # an absent term is 0
         sums = {name: torch.zeros_like(total_T[0]) for name in counted}
+        moved: dict[str, Tensor] = {}
 
         micro_batches = list(batch.micro_batches(self.micro_rows))
         for number, micro in enumerate(micro_batches):
             torch.manual_seed(mixed_seed(self.dropout_seed, batch.step, number, self.global_rank))
             last = number == len(micro_batches) - 1
             with nullcontext() if last or ranks == 1 else self.trainer.strategy.block_backward_sync():  # type: ignore[attr-defined]
-                loss = self._loss(micro, share, sums)
+                loss = self._loss(micro, share, sums, moved)
                 self.manual_backward(
                     loss * ranks
                 )  # the strategy averages gradients over ranks; denominators are global
         grad_norm = self._clip()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        for view, change in moved.items():
+            self.live[view].observe(self._over_ranks(change))  # type: ignore[operator]
         return self._measured(batch, share, sums, grad_norm, optimizer.optimizer)
 
-    def _loss(self, micro: Batch, share: Mapping[str, Tensor], sums: dict[str, Tensor]) -> Tensor:
-        """This micro-batch's part of the weighted loss; adds each term's sum to `sums`."""
+    def _loss(
+        self, micro: Batch, share: Mapping[str, Tensor], sums: dict[str, Tensor], moved: dict[str, Tensor]
+    ) -> Tensor:
+        """This micro-batch's part of the weighted loss; adds each term's sum to `sums`, and to `moved` what moves the
+        live state of views."""
         where, terms = self.objective.where(micro), self.objective.terms(micro)
         loss = torch.zeros((), device=self.device)
         for name, value in terms.items():
@@ -86,6 +101,11 @@ class Pretraining(L.LightningModule):
             sums[name] += total.detach()
             if self.objective.weights[name]:
                 loss = loss + self.objective.weights[name] * total * share[name].to(total.dtype)
+        for view, column in self._live_columns.items():
+            change = self.live[view].measure(  # type: ignore[operator]
+                micro.views[view], micro.rows[column], terms[self.objective.needs.losses[view]]
+            )
+            moved[view] = moved[view] + change if view in moved else change
         return loss
 
     def _clip(self) -> Tensor:
@@ -139,8 +159,12 @@ class Pretraining(L.LightningModule):
         for micro in batch.micro_batches(self.micro_rows):
             where, terms = self.objective.where(micro), self.objective.terms(micro)
             for name, value in terms.items():
-                sums = torch.stack([(value * where[name]).sum().double(), where[name].sum().double()])
-                self._heldout.setdefault(name, []).append(sums)
+                parts = [(value * where[name]).flatten(1).sum(1), where[name].flatten(1).sum(1)]
+                part_2B = torch.stack(parts).double()
+                self._heldout.setdefault(name, []).append(part_2B.sum(1))
+                for number, group in enumerate(self.groups):
+                    there_B = micro.rows["group"] == number
+                    self._heldout.setdefault(f"{name}/{group}", []).append((part_2B * there_B).sum(1))
 
     def on_validation_epoch_end(self) -> None:
         results: dict[str, float] = {}

@@ -11,13 +11,16 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from maskwright.data import Corpus, Packing
-from maskwright.data.prepare import ANNOTATIONS, Prepared, TokenizerRecipe, prepare
+from maskwright.data.annotate import Annotator
+from maskwright.data.cleaning import Cleaning
+from maskwright.data.prepare import Prepared, TokenizerRecipe, prepare
+from maskwright.data.words import Segmenter
 from maskwright.errors import RecipeError
 from maskwright.masking import ViewRecipe, Views, Vocabulary
 from maskwright.models import ModelRecipe
 from maskwright.objectives import Objective, RowLayout
 from maskwright.tracking.loggers import LoggerRecipe
-from maskwright.training.hardware import Hardware
+from maskwright.training.hardware import Hardware, physical_cores
 from maskwright.training.optimizers import OptimizerRecipe
 from maskwright.training.schedules import Schedule
 
@@ -31,6 +34,8 @@ class Recipe:
     corpus: Corpus
     tokenizer: TokenizerRecipe
     packing: Packing
+    words: Segmenter
+    cleaning: Cleaning | None
     model: ModelRecipe
     objective: Objective
     views: list[ViewRecipe]
@@ -40,9 +45,15 @@ class Recipe:
     logger: LoggerRecipe
 
     @property
-    def annotations(self) -> tuple[str, ...]:
-        """Columns that the views read."""
-        return tuple(sorted({column for view in self.views for column in view.columns}))
+    def columns(self) -> list[str | Annotator]:
+        """Annotations that the views and the objective read."""
+        parts: list[ViewRecipe | Objective] = [*self.views, self.objective]
+        return [column for part in parts for column in part.columns]  # type: ignore[misc]
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Tokens beside the vocabulary that are never masked: written by the cleaning, or shown by a corruption."""
+        return (*(self.cleaning.markers if self.cleaning else ()), *_of_corruptions(self.views))
 
     @property
     def sentence(self) -> str:
@@ -54,26 +65,52 @@ class Recipe:
 
     def prepare(self, cfg: DictConfig) -> Prepared:
         """The data, from the cache where it is there."""
-        return prepare(self.corpus, self.tokenizer, self.packing, cfg.ruler.length, self.annotations, cfg.cache)
+        return prepare(
+            self.corpus,
+            self.tokenizer,
+            self.packing,
+            cfg.ruler.length,
+            self.columns,
+            cfg.cache,
+            words=self.words,
+            cleaning=self.cleaning,
+            markers=_of_corruptions(self.views),
+            processes=physical_cores(),
+        )
+
+    def vocabulary(self, prepared: Prepared) -> Vocabulary:
+        """The tokenizer's ids by their use in masking."""
+        return Vocabulary.of(prepared.tokenizer, self.markers)
 
     def bind(self, prepared: Prepared, seed: int) -> Views:
         """The views, for this tokenizer and these rows."""
-        vocabulary = Vocabulary.of(prepared.tokenizer)
         for view in self.views:
-            view.masking.bind(prepared.tokenizer)
+            view.bind(prepared.tokenizer)
         longest = {
             name: max(prepared.train.longest[name], prepared.heldout.longest[name]) for name in prepared.train.longest
         }
-        return Views(self.views, vocabulary, seed, self.packing.length, longest)
+        return Views(self.views, self.vocabulary(prepared), seed, self.packing.length, longest)
 
-    def layout(self, prepared: Prepared) -> RowLayout:
+    def layout(self, prepared: Prepared, views: Views) -> RowLayout:
         """How rows look to the networks: statically, so that no step asks whether there is padding."""
         # Of a concatenated corpus only the last row can be short; it is left out unless it is all there is.
         full = (
             self.packing.kind == "concatenate"
+            and not prepared.groups
             and min(prepared.train.tokens, prepared.heldout.tokens) >= self.packing.length
+            and all(view.corruption.keeps_places for view in self.views)
         )
-        return RowLayout(self.packing.length, padded=not full, blocks=self.packing.blocks)
+        return RowLayout(
+            self.packing.length,
+            padded=not full,
+            blocks=self.packing.blocks,
+            shown=max(views.width.values(), default=self.packing.length),
+            copies=max((view.copies for view in self.views), default=1),
+        )
+
+
+def _of_corruptions(views: list[ViewRecipe]) -> tuple[str, ...]:
+    return tuple(marker for view in views for marker in view.corruption.markers)
 
 
 def assemble(cfg: DictConfig, choices: Mapping[str, str]) -> Recipe:
@@ -86,6 +123,8 @@ def assemble(cfg: DictConfig, choices: Mapping[str, str]) -> Recipe:
         corpus=build(cfg, "data"),
         tokenizer=build(cfg, "tokenizer"),
         packing=build(cfg, "packing"),
+        words=build(cfg, "words"),
+        cleaning=build(cfg, "cleaning") if OmegaConf.select(cfg, "cleaning") else None,
         model=model,
         objective=objective,
         views=_views(cfg, objective),
@@ -94,9 +133,7 @@ def assemble(cfg: DictConfig, choices: Mapping[str, str]) -> Recipe:
         hardware=build(cfg, "hardware"),
         logger=build(cfg, "logger"),
     )
-    unknown = [name for name in recipe.annotations if name not in ANNOTATIONS]
-    if unknown:
-        raise RecipeError(f"masking={choices.get('masking')} reads the column {unknown[0]}, which no annotation makes.")
+    check_views(recipe)
     if recipe.packing.blocks:
         model.require("attention_mask", "packing=segment")
     _check_numbers(cfg)
@@ -121,9 +158,15 @@ def build(cfg: DictConfig, group: str, node: Any = None) -> Any:
         raise
 
 
+_VIEW_PARTS = ("masking", "rate", "corruption", "prediction", "loss_weight")
+
+
 def _views(cfg: DictConfig, objective: Objective) -> list[ViewRecipe]:
-    """The views that the objective reads; each has the masking, rate and corruption groups unless it says otherwise."""
-    shared = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("masking", "rate", "corruption")}
+    """The views that the objective reads; each has the groups' masking, rate ... unless it says otherwise."""
+    shared = {}
+    for name in _VIEW_PARTS:  # a group whose choice is null has no key
+        node = OmegaConf.select(cfg, name)
+        shared[name] = OmegaConf.to_container(node, resolve=True) if node else None
     recipes = []
     for name in objective.needs.views:
         if name not in cfg.views:
@@ -133,16 +176,57 @@ def _views(cfg: DictConfig, objective: Objective) -> list[ViewRecipe]:
         unknown = sorted(own.keys() - shared.keys() - {"relation", "to"})
         if unknown:
             raise RecipeError(
-                f"views.{name}.{unknown[0]} is unknown; a view has masking, rate, corruption, relation and to."
+                f"views.{name}.{unknown[0]} is unknown; a view has {', '.join(_VIEW_PARTS)}, relation and to."
             )
-        parts = {group: _merged(shared[group], own.get(group)) for group in shared}
-        built = {group: build(cfg, group, OmegaConf.create(part)) for group, part in parts.items()}
+        parts = {group: _merged(shared[group], own.get(group, {})) for group in shared}
+        built: dict[str, Any] = {
+            group: build(cfg, group, OmegaConf.create(part)) if part else None for group, part in parts.items()
+        }
         recipes.append(ViewRecipe(name, **built, relation=own.get("relation", "independent"), to=own.get("to")))
     return recipes
 
 
+def check_views(recipe: Recipe) -> None:
+    """Raises RecipeError where views and objective do not fit each other, by what both declare."""
+    objective, needs = recipe.choices.get("objective", "this one"), recipe.objective.needs
+    for view in recipe.views:
+        corruption = view.corruption.describe() or "mask"
+        if needs.predicts and not view.corruption.predictable:
+            raise RecipeError(
+                f"objective={objective} predicts tokens at their places, and the corruption ({corruption}) leaves "
+                "none; choose one that does, such as corruption=mask."
+            )
+        if needs.in_place and not view.corruption.keeps_places:
+            raise RecipeError(
+                f"objective={objective} needs every token in its place, and the corruption ({corruption}) moves them; "
+                "choose one that does not, such as corruption=mask."
+            )
+        if view.copies > 1 and not needs.copies:
+            raise RecipeError(
+                f"objective={objective} reads one copy of each row, and prediction.value asks for {view.copies}; "
+                "lower it to the masking rate, or use objective=mlm."
+            )
+        weight = view.masking.weight
+        if weight is not None and weight.given and "given" not in needs.gives:
+            raise RecipeError(
+                f"masking.weight is given by a network inside the step, and objective={objective} gives none; choose "
+                "another masking/weight."
+            )
+        if getattr(weight, "follows_loss", False) and (view.name not in needs.losses or view.copies > 1):
+            raise RecipeError(
+                f"masking.weight ({weight.describe()}) follows the loss at each place of view {view.name}, which "  # type: ignore[union-attr]
+                f"objective={objective} does not state; use objective=mlm without further copies of the rows."
+            )
+    if needs.packing is not None and recipe.packing.kind != needs.packing:
+        raise RecipeError(
+            f"objective={objective} reads rows of packing={needs.packing}; packing={recipe.packing.kind} has others."
+        )
+
+
 def _merged(shared: Any, own: Any) -> Any:
-    """A view's own part over the shared one; another `_target_` starts afresh."""
+    """A view's own part over the shared one; another `_target_` starts afresh, and null leaves the part out."""
+    if own is None or shared is None:
+        return own
     if not own:
         return shared
     if own.get("_target_", shared["_target_"]) != shared["_target_"]:

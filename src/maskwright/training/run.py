@@ -19,7 +19,6 @@ from maskwright.data.module import DataModule, refuse_other_data, usable
 from maskwright.data.order import Slice, SliceDataset, permutation
 from maskwright.data.prepare import Prepared
 from maskwright.evaluation.ruler import ruler_views
-from maskwright.masking import Vocabulary
 from maskwright.masking.noise import mixed_seed, stream_id
 from maskwright.models.export import export
 from maskwright.tracking import console as screen
@@ -70,8 +69,8 @@ def pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: s
         refuse_other_data(known["fingerprints"], prepared.fingerprints)
     data = _data_module(cfg, recipe, prepared, chosen)
     torch.manual_seed(mixed_seed(cfg.seeds.init, stream_id("init")))
-    layout = recipe.layout(prepared)
-    recipe.objective.build(recipe.model, prepared.tokenizer, layout, max(layout.length, cfg.ruler.length))
+    layout = recipe.layout(prepared, data.masks)
+    recipe.objective.build(recipe.model, prepared.tokenizer, layout, max(layout.width, cfg.ruler.length))
     parameters = sum(parameter.numel() for parameter in recipe.objective.parameters())
 
     device = _device(chosen)
@@ -141,6 +140,8 @@ def _train(
         micro_rows=chosen.micro_rows or data.rows,
         dropout_seed=cfg.seeds.dropout,
         clip=trainer_cfg.clip,
+        live=data.masks.live(),
+        groups=prepared.groups,
     )
     if chosen.compile:
         objective.compile_networks()
@@ -248,12 +249,13 @@ def _figures(objective: Any, module: Pretraining, meter: Meter, seconds: float) 
 
 
 def _data_module(cfg: DictConfig, recipe: Recipe, prepared: Prepared, chosen: Chosen) -> DataModule:
-    layout, rows = recipe.layout(prepared), rows_per_step(cfg)
+    views = recipe.bind(prepared, cfg.seeds.masks)
+    layout, rows = recipe.layout(prepared, views), rows_per_step(cfg)
     steps = planned_steps(cfg, usable(prepared.train, layout.padded))
     return DataModule(
         prepared,
-        recipe.bind(prepared, cfg.seeds.masks),
-        ruler_views(Vocabulary.of(prepared.tokenizer), cfg.ruler.length),
+        views,
+        ruler_views(recipe.vocabulary(prepared), cfg.ruler.length),
         rows=rows,
         steps=steps,
         padded=layout.padded,
@@ -261,6 +263,7 @@ def _data_module(cfg: DictConfig, recipe: Recipe, prepared: Prepared, chosen: Ch
         workers=chosen.workers,
         heldout_rows=cfg.heldout_rows,
         ruler_rows=cfg.ruler.rows,
+        balance=recipe.corpus.balance,
         worker_init=ignore_in_worker,
     )
 

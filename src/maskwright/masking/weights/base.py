@@ -23,12 +23,14 @@ class Weight(ABC):
     """Non-negative weights of positions; a unit of several positions takes its first one's. Weight 0 is never masked.
 
     columns: annotations that it reads. counted_only: its arrivals are an order or a choice, so that a deadline alone
-    would not give a rate, and a budget must count. given: the network gives the values inside the step.
+    would not give a rate, and a budget must count. given: the network gives the values inside the step. follows_loss:
+    it has live state that the losses at the view's places move.
     """
 
     columns: tuple[str | Column, ...] = ()
     counted_only = False
     given = False
+    follows_loss = False
 
     def bind(self, tokenizer: PreTrainedTokenizerBase) -> None:  # noqa: B027 - most weights need no tokenizer
         """Learn token ids and open tables, once, when the data is ready."""

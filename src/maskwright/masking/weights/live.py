@@ -69,6 +69,7 @@ class LiveLoss(Weight):
     """
 
     counted_only = True
+    follows_loss = True
 
     def __init__(self, column: Classes, decay: float) -> None:
         if not 0 <= decay < 1:
