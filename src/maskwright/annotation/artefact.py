@@ -62,7 +62,7 @@ def artefact(
         for name, table in tables.items():
             pq.write_table(table, new / f"{name}.parquet", compression="zstd")
         rows = {name: table.num_rows for name, table in tables.items()}
-        facts = {"kind": kind, "settings": dict(settings), "source": source.key, "rows": rows}
+        facts: dict[str, Any] = {"kind": kind, "settings": dict(settings), "source": source.key, "rows": rows}
         facts |= {"seconds": round(time.perf_counter() - began, 1)}
         (new / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
