@@ -93,6 +93,15 @@ def test_published_parameter_counts(name):
     assert abs(count - millions * 1e6) <= max(0.02 * millions * 1e6, 0.5e6 if millions == int(millions) else 0)
 
 
+@pytest.mark.parametrize(("name", "billions"), [("xlm_roberta_xl", 3.5), ("xlm_roberta_xxl", 10.7)])
+def test_a_composed_recipe_of_billions_builds_on_the_meta_device(name, billions, compose):
+    cfg, _ = compose(f"model={name}", small=False)
+    with torch.device("meta"):
+        net = instantiate(cfg.model, _convert_="all").build(Vocabulary(250_002), 512)
+    assert net.parameter_count == pytest.approx(billions * 1e9, rel=0.02)
+    assert {parameter.device.type for parameter in net.parameters()} == {"meta"}
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_every_number_reaches_the_network(name):
     raw = OmegaConf.load(FOLDER / f"{name}.yaml")

@@ -248,7 +248,8 @@ def test_rows_are_copied_or_averaged_and_the_rest_is_unchanged(name, checkpoint,
     embeddings_BLE = torch.randn(2, 20, table.shape[1])
     theirs_BLD = old_net.encode(None, embeddings_BLE=embeddings_BLE, padded=False)
     assert torch.equal(net.encode(None, embeddings_BLE=embeddings_BLE, padded=False), theirs_BLD)
-    assert "tokens" in net.start and folder in net.start
+    assert net.config._attn_implementation == old_net.config._attn_implementation == recipe.attention
+    assert f"of {len(new):,} tokens {len(shared):,} have an old token's row" in net.start
 
 
 @torch.no_grad()

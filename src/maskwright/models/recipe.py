@@ -7,12 +7,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from ..errors import RecipeError
 from . import checkpoint
 from .families import FAMILIES, Family
 from .network import Network
+from .tables import float32
 
 # Numbers that the tokenizer, the rows or the head decide.
 _DECIDED = {
@@ -169,12 +168,8 @@ class ModelRecipe:
             numbers["num_labels"] = 1
         config = self._config_class(**family.own(numbers))
         config._attn_implementation = self.attention
-        before = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float32)
-        try:
+        with float32():
             return family.get(family.heads[head])(config)
-        finally:
-            torch.set_default_dtype(before)
 
     @property
     def _config_class(self) -> Any:
@@ -184,9 +179,8 @@ class ModelRecipe:
         """A number in force, or the config class's default."""
         if self.config.get(key) is not None:
             return self.config[key]
-        if key == "embedding_size" and self._family.model_type != "electra":
-            return self._full("hidden_size")
-        return getattr(self._config_class, self._family.own_names.get(key, key), None)
+        default = getattr(self._config_class, self._family.own_names.get(key, key), None)
+        return self._full("hidden_size") if key == "embedding_size" and default is None else default
 
     def _settings(self) -> set[str]:
         """The config keys that describe a network: not what the tokenizer decides, nor a checkpoint's bookkeeping."""
@@ -233,8 +227,8 @@ class ModelRecipe:
         shared = self._full("num_key_value_heads")
         if shared and heads % shared:
             raise RecipeError(f"model.config.num_key_value_heads is {shared}; it must divide the {heads} heads.")
-        if numbers.get("legacy") is False and self.embedding_size != hidden:
-            raise RecipeError("model.config.legacy is false; narrower embeddings need legacy=true.")
+        if objection := self._family.objection(self._full):
+            raise RecipeError(objection)
 
 
 def special_ids(tokenizer: Any) -> dict[str, int | None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +15,17 @@ if TYPE_CHECKING:
     from .families import Family
 
 
+@contextmanager
+def float32() -> Iterator[None]:
+    """Weights made inside are float32, whatever the default is."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def rebuilt(
     hf: Any, family: Family, sources: list[list[int]], size: int, special: dict[str, int | None], spread: bool
 ) -> Any:
@@ -21,7 +34,8 @@ def rebuilt(
     Row i of everything that has a row for each token (table, untied projection, output bias) is the mean of the rows
     `sources[i]`; ids beyond the list keep their row. A row without sources is drawn: as the family draws initial
     weights, or with `spread` from the mean and the standard deviation of each column. special: the ids of the special
-    tokens. All else is copied; where positions count from the padding id, the position table moves along.
+    tokens. All else is copied; where positions count from the padding id, the position table moves along. Both models
+    are in memory for a moment.
     """
     old_first, config = _first_position(hf, family), copy.deepcopy(hf.config)
     config.vocab_size = size
@@ -32,7 +46,8 @@ def rebuilt(
     shift = family.first_position(config.pad_token_id) - old_first
     if shift:
         config.max_position_embeddings += shift
-    made = type(hf)(config)
+    with float32():
+        made = type(hf)(config)
     by_token, before = _by_token(hf), hf.state_dict()
     with torch.no_grad():
         for key, value in made.state_dict().items():

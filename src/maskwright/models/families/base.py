@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -36,6 +36,10 @@ class Family(ABC):
     def can(self, numbers: dict[str, Any]) -> frozenset[str]:
         """What the network honours, given its config numbers; see `ModelRecipe.can`."""
         return frozenset({"positions", "attention_mask", "embeddings_in"})
+
+    def objection(self, number: Callable[[str], Any]) -> str | None:
+        """Why the family cannot join these numbers, and the cure; `number(key)` is the one in force."""
+        return None
 
     def cure(self, claim: str) -> str:
         """What to do where the network does not `can` do it."""

@@ -5,6 +5,7 @@ transformers has one architecture for both; v2 adds a convolution beside the fir
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -37,6 +38,11 @@ class DebertaV2(Family):
         if numbers.get("position_biased_input", True) and not numbers.get("relative_attention", False):
             claims.add("positions")
         return frozenset(claims)
+
+    def objection(self, number: Callable[[str], Any]) -> str | None:
+        if number("legacy") is False and number("embedding_size") != number("hidden_size"):
+            return "model.config.legacy is false; narrower embeddings need legacy=true."
+        return None
 
     def cure(self, claim: str) -> str:
         if claim == "attention_mask":
