@@ -106,7 +106,8 @@ def prepare(
     special tokens that the tokenizer must have, beside those that `cleaning` writes. Raises RecipeError for data that
     cannot be used.
     """
-    annotators = _resolved(columns, words or Rule())
+    resolved = _resolved(columns, words or Rule())
+    annotators = [alike[0] for alike in resolved]
     check_fields(annotators, corpus.columns)
     # Loader workers are forked later; without a choice of its own the library warns in each of them.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -118,7 +119,7 @@ def prepare(
     sha = tokenizer_fingerprint(loaded)
     tokens_key = digest("tokens", _VERSION, texts.name, sha)
     tokens = folder_of(root / "tokens" / tokens_key, lambda new: _tokenise(new, texts, loaded))
-    marked, source = _marked(annotators, texts, tokens, loaded, root, processes)
+    marked, source = _marked(resolved, texts, tokens, loaded, root, processes)
     groups, group_of = _groups(texts, tokens, corpus.group)
 
     def packed(side: str, rule: Packing, grouped: bool) -> tuple[Rows, str]:
@@ -180,27 +181,31 @@ def texts_of(corpus: Corpus, cache: Path, cleaning: Cleaning | None = None) -> t
     return folder_of(cache / "texts" / name, build), key
 
 
-def _resolved(columns: Iterable[str | Annotator], words: Segmenter) -> list[Annotator]:
-    """The annotators of the columns, `word` among them where anything else is: others count in words."""
-    found: dict[str, Annotator] = {}
+def _resolved(columns: Iterable[str | Annotator], words: Segmenter) -> list[list[Annotator]]:
+    """The annotators of the columns: for each column all objects that stand for it, the words first.
+
+    `word` is among them where anything else is: others count in words.
+    """
+    found: dict[str, list[Annotator]] = {}
     for column in columns:
         if isinstance(column, str) and column != "word":
             raise RecipeError(
                 f"there is no column {column!r}; `word` is known by name, others are annotators (see conf/masking)."
             )
         annotator = Words(words) if isinstance(column, str) else column
-        before = found.setdefault(annotator.name, annotator)
-        if before is not annotator and (type(before), before.settings()) != (type(annotator), annotator.settings()):
+        alike = found.setdefault(annotator.name, [])
+        if alike and (type(alike[0]), alike[0].settings()) != (type(annotator), annotator.settings()):
             raise RecipeError(
                 f"two columns are named {annotator.name} and differ in their settings; give one of them another name."
             )
+        alike.append(annotator)
     if found and "word" not in found:
-        found["word"] = Words(words)
-    return sorted(found.values(), key=lambda annotator: (annotator.name != "word", annotator.name))
+        found["word"] = [Words(words)]
+    return [found[name] for name in sorted(found, key=lambda name: (name != "word", name))]
 
 
 def _marked(
-    annotators: Sequence[Annotator],
+    resolved: Sequence[Sequence[Annotator]],
     texts: Path,
     tokens: Path,
     tokenizer: PreTrainedTokenizerFast,
@@ -210,13 +215,15 @@ def _marked(
     """The folder of each annotator's column, and the training side as they saw it. Words are marked first."""
     folders: list[Path] = []
     word: Path | None = None
-    for annotator in annotators:
+    for annotator, *alike in resolved:
         settings = [word.name] if word is not None else []
         key = digest("column", _VERSION, tokens.name, *settings, annotator.name, annotator.settings())
         sides = {
             side: Side(texts / f"{side}.arrow", tokens / side, word and word / side / "word.npy") for side in _SIDES
         }
-        annotator.fit(Source(sides["train"], tokenizer, digest(tokens.name, *settings), root, processes))
+        source = Source(sides["train"], tokenizer, digest(tokens.name, *settings), root, processes)
+        for each in (annotator, *alike):  # the column is marked once, the tables are needed by every object
+            each.fit(source)
 
         def build(new: Path, annotator: Annotator = annotator, sides: dict[str, Side] = sides) -> None:
             for name, side in sides.items():
