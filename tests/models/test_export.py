@@ -73,8 +73,9 @@ def test_tied_tables_are_exported_with_both_networks(name, recipes, tokenizer, t
         assert torch.equal(model(ids_BL).logits.view(ours.shape), ours)
 
 
-def test_fill_mask_pipeline_runs_on_an_export(network, tokenizer, tmp_path):
-    folder = export(network("bert"), tokenizer, tmp_path / "export")
+@pytest.mark.parametrize("name", ["bert", "ltg_bert", "distilbert", "xlm_roberta_xl"])
+def test_fill_mask_pipeline_runs_on_an_export(name, network, tokenizer, tmp_path):
+    folder = export(network(name), tokenizer, tmp_path / "export")
     found = transformers.pipeline("fill-mask", model=str(folder))("w1 w2 [MASK] w3")
     assert len(found) == 5 and sum(guess["score"] for guess in found) <= 1.0
 
