@@ -212,28 +212,48 @@ def _marked(
     root: Path,
     processes: int,
 ) -> tuple[list[Path], Source]:
-    """The folder of each annotator's column, and the training side as they saw it. Words are marked first."""
-    folders: list[Path] = []
+    """The folder of each annotator's column, and the training side as they saw it.
+
+    Words are marked first, then all others in one pass, so that they can share what they do with a document.
+    """
+    places: list[Path] = []
     word: Path | None = None
-    for annotator, *alike in resolved:
-        settings = [word.name] if word is not None else []
-        key = digest("column", _VERSION, tokens.name, *settings, annotator.name, annotator.settings())
-        sides = {
-            side: Side(texts / f"{side}.arrow", tokens / side, word and word / side / "word.npy") for side in _SIDES
-        }
-        source = Source(sides["train"], tokenizer, digest(tokens.name, *settings), root, processes)
-        for each in (annotator, *alike):  # the column is marked once, the tables are needed by every object
-            each.fit(source)
+    source = Source(_side(texts, tokens, None, "train"), tokenizer, tokens.name, root, processes)
+    for part in (resolved[:1], resolved[1:]):
+        for annotator, *alike in part:
+            for each in (annotator, *alike):  # the column is marked once, the tables are needed by every object
+                each.fit(source)
+            key = digest("column", _VERSION, source.key, annotator.name, annotator.settings())
+            places.append(root / "columns" / key)
+        own = list(zip((alike[0] for alike in part), places[-len(part) :] if part else [], strict=True))
+        _mark_missing(own, {side: _side(texts, tokens, word, side) for side in _SIDES}, processes)
+        if part and word is None:
+            word = places[0]
+            source = Source(
+                _side(texts, tokens, word, "train"), tokenizer, digest(tokens.name, word.name), root, processes
+            )
+    return places, source
 
-        def build(new: Path, annotator: Annotator = annotator, sides: dict[str, Side] = sides) -> None:
-            for name, side in sides.items():
-                (new / name).mkdir()
-                mark_all(side, [annotator], [new / name / f"{annotator.name}.npy"], processes, f"{name} documents")
 
-        folders.append(folder_of(root / "columns" / key, build))
-        word = word or folders[0]
-    train = _side(texts, tokens, word, "train")
-    return folders, Source(train, tokenizer, digest(tokens.name, *([word.name] if word else [])), root, processes)
+def _mark_missing(columns: list[tuple[Annotator, Path]], sides: dict[str, Side], processes: int) -> None:
+    """Mark the columns that are not in the cache yet, all in one pass over the documents."""
+    missing = [(annotator, place) for annotator, place in columns if not place.exists()]
+    if not missing:
+        return
+
+    def build(new: Path) -> None:
+        for name, side in sides.items():
+            targets = []
+            for annotator, place in missing:
+                (new / place.name / name).mkdir(parents=True)
+                targets.append(new / place.name / name / f"{annotator.name}.npy")
+            mark_all(side, [annotator for annotator, _ in missing], targets, processes, f"{name} documents")
+        for _, place in missing:
+            if not place.exists():  # another process may have been quicker
+                os.replace(new / place.name, place)
+
+    together = missing[0][1].parent / digest("pass", sorted(place.name for _, place in missing))
+    shutil.rmtree(folder_of(together, build), ignore_errors=True)
 
 
 def _side(texts: Path, tokens: Path, word: Path | None, side: str) -> Side:
