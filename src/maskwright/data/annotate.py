@@ -77,16 +77,16 @@ def mark_all(side: Side, annotators: Sequence[Annotator], places: Sequence[Path]
             place, np.zeros(0, annotator.dtype)
         )
     processes = 1 if side.tokens < _SMALL else max(1, min(processes, len(side)))
-    shards = _shards(side, 8 * processes if processes > 1 else 50)
+    runs = shards(side, 8 * processes if processes > 1 else 50)
     names = ", ".join(annotator.name for annotator in annotators)
     with progress(f"annotate {label}: {names}", side.tokens) as advance:
         if processes == 1:
-            for first, last in shards:
+            for first, last in runs:
                 advance(_mark(side, annotators, places, first, last))
             return
         context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
         with ProcessPoolExecutor(processes, mp_context=context) as pool:
-            tasks = [pool.submit(_mark, side, annotators, places, first, last) for first, last in shards]
+            tasks = [pool.submit(_mark, side, annotators, places, first, last) for first, last in runs]
             for task in as_completed(tasks):
                 advance(task.result())
 
@@ -107,7 +107,7 @@ def _mark(side: Side, annotators: Sequence[Annotator], places: Sequence[Path], f
     return done
 
 
-def _shards(side: Side, number: int) -> list[tuple[int, int]]:
+def shards(side: Side, number: int) -> list[tuple[int, int]]:
     """Runs of documents with about equally many tokens."""
     ends = np.cumsum(side.length_D, dtype=np.int64)
     cuts = np.unique(np.searchsorted(ends, np.linspace(0, side.tokens, number + 1)[1:-1], side="left") + 1)

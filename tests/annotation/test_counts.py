@@ -1,0 +1,57 @@
+"""Word counts equal those of a plain loop, at any size of the portions."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from maskwright.annotation import passes
+from maskwright.annotation.counts import word_counts
+from maskwright.annotation.tally import Tally
+
+
+def counted(source, fold):
+    total, documents = Counter(), Counter()
+    for document in source.train:
+        words = [fold(word) for word in document.words if word]
+        total.update(words)
+        documents.update(set(words))
+    return {word: (count, documents[word]) for word, count in total.items()}
+
+
+@pytest.mark.parametrize(("lowercase", "fold"), [(True, str.lower), (False, str)])
+def test_counts_equal_a_plain_loop(source, lowercase, fold):
+    table = word_counts(source, lowercase)
+    assert table.column_names == ["word", "count", "documents"]
+    rows = {row["word"]: (row["count"], row["documents"]) for row in table.to_pylist()}
+    assert rows == counted(source, fold)
+    order = [(-count, word) for word, (count, _) in rows.items()]
+    assert order == sorted(order)
+
+
+def test_portions_and_processes_change_nothing(source, source_of, addresses, monkeypatch):
+    expected = word_counts(source)
+    monkeypatch.setattr(passes, "_SMALL", 1)
+    monkeypatch.setattr(passes, "_SHARD", 2000)
+    again = source_of(addresses, processes=2)
+    assert word_counts(again).equals(expected)
+
+
+def test_counts_are_kept(source, monkeypatch):
+    word_counts(source)
+    monkeypatch.setattr("maskwright.annotation.counts._counted", lambda *_, **__: pytest.fail("counted again"))
+    assert word_counts(source).num_rows
+
+
+def test_a_tally_adds_up(tmp_path):
+    with Tally(tmp_path, "string", ("count", "documents")) as tally:
+        tally.add(["b", "a"], [2, 1], [1, 1])
+        tally.add(["b", "c"], [3, 4], [1, 2])
+        assert tally.sums().to_pylist() == [
+            {"key": "a", "count": 1, "documents": 1},
+            {"key": "b", "count": 5, "documents": 2},
+            {"key": "c", "count": 4, "documents": 2},
+        ]
+        assert tally.sums(5).column("key").to_pylist() == ["b"]
+    assert not list(tmp_path.iterdir())
