@@ -9,9 +9,10 @@ from itertools import combinations, product
 import pytest
 import torch
 
+from maskwright.errors import RecipeError
 from maskwright.masking.budgets import Counted, Independent
 from maskwright.masking.lengths import Geometric
-from maskwright.masking.units import Segments, Span, Token, Word
+from maskwright.masking.units import Block, Mixed, Segments, Span, Stages, Token, Word
 
 ROWS, LENGTH = 20_000, 32
 SPAN = Span(Geometric(0.2, 10))
@@ -114,3 +115,45 @@ def test_rows_without_anything_to_mask_are_left_alone(unit, rows, views):
     data["ids"] = torch.full_like(data["ids"], 2)
     view = views(unit, 0.5)(data, 0.0)["main"]
     assert not view.counts_BK.any() and torch.equal(view.ids_BM, data["ids"])
+
+
+def test_blocks_are_whole_and_never_cross_an_edge(rows, views):
+    data = rows(2000, LENGTH)
+    view = views(Block(4), 0.3, counted(rounding="random", overshoot="random"))(data, 0.0)["main"]
+    masked_BL, maskable = view.outcome_BL > 0, view.maskable_BL[0].tolist()
+    assert all((view.maskable_BL == view.maskable_BL[0]).flatten().tolist())
+    blocks, since = [], 0
+    for place in range(LENGTH):
+        if not maskable[place]:
+            since = 0
+            continue
+        blocks.append((place - since % 4, place))
+        since += 1
+    for first, place in blocks:
+        assert torch.equal(masked_BL[:, place], masked_BL[:, first])
+    assert masked_BL.sum().item() / view.maskable_BL.sum().item() == pytest.approx(0.3, abs=0.01)
+
+
+def test_kinds_of_unit_follow_each_other_over_training(rows, views):
+    data = rows(300, LENGTH)
+    stages = views(Stages([Token(), Word(), Block(4)], [0.25, 0.5]), 0.3, counted(overshoot="allow"))
+    alone = [views(unit, 0.3, counted(overshoot="allow")) for unit in (Token(), Word(), Block(4))]
+    for progress, kind in ((0.0, 0), (0.24, 0), (0.25, 1), (0.49, 1), (0.5, 2), (1.0, 2)):
+        assert torch.equal(stages(data, progress)["main"].outcome_BL, alone[kind](data, progress)["main"].outcome_BL)
+    with pytest.raises(RecipeError, match="one rising share of training"):
+        Stages([Token(), Word()], [1.0])
+
+
+def test_a_kind_of_unit_is_drawn_for_each_row(rows, views):
+    data = rows(8000, LENGTH)
+    budget = counted(rounding="random", overshoot="random")
+    mixed = views(Mixed([Word(), Token()], [0.7, 0.3]), 0.3, budget)(data, 0.0)["main"]
+    words = views(Word(), 0.3, budget)(data, 0.0)["main"]
+    alike_B = (mixed.outcome_BL == words.outcome_BL).all(1)
+    assert alike_B.double().mean().item() == pytest.approx(0.7, abs=0.02)
+    assert ((mixed.outcome_BL > 0).sum() / mixed.maskable_BL.sum()).item() == pytest.approx(0.3, abs=0.01)
+
+
+def test_kinds_that_must_know_the_count_are_not_mixed():
+    with pytest.raises(RecipeError, match="which stand alone"):
+        Mixed([Token(), Segments(3.0)], [0.5, 0.5])
