@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -167,7 +169,7 @@ def test_neighbouring_units_can_share_a_mask(rows, views):
     view = views(Token(), 0.5, EXACT, one(Infill(1.0, True), "unit"))(rows(100, 32), 0.0)["main"]
     for row in range(100):
         tokens = read_back(view, row)
-        assert not any(a == b == 4 for a, b in zip(tokens, tokens[1:]))
+        assert not any(a == b == 4 for a, b in pairwise(tokens))
 
 
 def test_units_of_length_zero_insert_masks_and_the_row_never_grows(rows, views):

@@ -155,10 +155,14 @@ class Counted(Budget):
         return min(max(most, self.at_least), length if self.at_most is None else self.at_most)
 
     def wanted(self, rate_B: Tensor, field: Field, draws: Draws) -> Tensor:
-        return self._count(rate_B, field.maskable_BL, draws)
+        return self._count(rate_B, field.maskable_BL, field.maskable_B, draws)
 
-    def _count(self, rate_B: Tensor, among_BL: Tensor, draws: Draws) -> Tensor:
-        number_B = among_BL.sum(1)
+    def _count_all(self, rate_B: Tensor, among_BL: Tensor, draws: Draws) -> Tensor:
+        return self._count(rate_B, among_BL, among_BL.sum(1), draws)
+
+    def _count(self, rate_B: Tensor, among_BL: Tensor, number_B: Tensor, draws: Draws) -> Tensor:
+        """How many of the places `among_BL` the rate buys, as a share of `number_B`."""
+        there_B = among_BL.sum(1)
         # A rate such as 0.15 is not exact in binary: 100 x 0.15 must still round up to 15.
         mean_B = rate_B * number_B
         mean_B = torch.where(
@@ -174,15 +178,16 @@ class Counted(Budget):
             case "random":
                 count_B = (mean_B + draws("rounding", 1)[:, 0]).floor()
             case _:
-                count_B = ((draws("rounding", among_BL.shape[1]) < rate_B[:, None]) & among_BL).sum(1)
-        return torch.minimum(count_B.long().clamp(min=self.at_least, max=self.at_most), number_B)
+                chance_B = rate_B * number_B / there_B.clamp(min=1)
+                count_B = ((draws("rounding", among_BL.shape[1]) < chance_B[:, None]) & among_BL).sum(1)
+        return torch.minimum(count_B.long().clamp(min=self.at_least, max=self.at_most), there_B)
 
     def take(self, arrivals: Arrivals, field: Field, rate_B: Tensor, draws: Draws, most: int) -> tuple[Tensor, Tensor]:
         if self.of == "start":
             return self._take_starts(arrivals, field, rate_B, draws, most)
         if self.of == "unit":
             ranking = rank(arrivals.time_BL, field.available_BL, most)
-            wanted_B = self._count(rate_B, field.maskable_BL & _unit_starts(arrivals), draws)
+            wanted_B = self._count_all(rate_B, field.maskable_BL & _unit_starts(arrivals), draws)
             return ranking.place_BK, ranking.arrives_BK & (_unit_rank(ranking) < wanted_B[:, None])
         wanted_B = self.wanted(rate_B, field, draws)
         if self.overshoot == "skip":
@@ -229,7 +234,7 @@ class Counted(Budget):
         assert arrivals.start_BS is not None
         ranking = rank(arrivals.time_BL, field.available_BL, most)
         starts_BS = arrivals.start_BS
-        wanted_B = self._count(rate_B, starts_BS.isfinite(), draws)
+        wanted_B = self._count_all(rate_B, starts_BS.isfinite(), draws)
         last_B1 = starts_BS.sort(1).values.gather(1, (wanted_B - 1).clamp(min=0)[:, None])
         covered_BL = (arrivals.time_BL <= last_B1) & (wanted_B > 0)[:, None]
         return ranking.place_BK, ranking.arrives_BK & covered_BL.gather(1, ranking.place_BK)

@@ -40,6 +40,6 @@ def class_number(column: Column, name: str, setting: str) -> int:
     if name not in names:
         raise RecipeError(
             f"{setting} names {name!r}, which the column {named(column)} does not have; "
-            f"its classes are {', '.join(names)}."
+            f"its classes are {', '.join(each for each in names if each)}."
         )
     return names.index(name)

@@ -26,6 +26,7 @@ class Field:
     taken_BL: Tensor | None = None  # bool, positions that another view has taken
     passed_B: Tensor | None = None  # float64, the deadline of another view of the same race
     progress: float = 0.0  # of training, in 0..1
+    base_B: Tensor | None = None  # int64, positions that rates are shares of, where more than the maskable ones
 
     @property
     def available_BL(self) -> Tensor:
@@ -42,8 +43,8 @@ class Field:
 
     @cached_property
     def maskable_B(self) -> Tensor:
-        """Maskable positions in each row, int64."""
-        return self.maskable_BL.sum(1)
+        """Positions of each row that rates are shares of, int64: the maskable ones."""
+        return self.maskable_BL.sum(1) if self.base_B is None else self.base_B
 
     def column(self, column: str | Column) -> Tensor:
         """The annotation [B, L]."""

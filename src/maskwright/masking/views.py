@@ -196,7 +196,7 @@ class Views:
             document_BM=laid.document_BM,
             origin_BM=laid.origin_BM,
             clean_BL=rows["ids"],
-            maskable_BL=field.maskable_BL,
+            maskable_BL=self._maskable(rows),
             outcome_BL=outcome_BL,
             unit_BL=unit_BL,
             source_BK=place_BK,
@@ -207,16 +207,14 @@ class Views:
             rate_B=chosen.rate_B,
         )
 
+    def _maskable(self, rows: Mapping[str, Tensor]) -> Tensor:
+        """Bool [B, L]: real tokens that are not special."""
+        return (rows["document"] > 0) & ~self.vocabulary.is_special_V.to(rows["ids"].device)[rows["ids"]]
+
     def _field(
         self, recipe: ViewRecipe, rows: Mapping[str, Tensor], progress: float, made: Mapping[str, View]
     ) -> Field:
-        ids_BL = rows["ids"]
-        field = Field(
-            maskable_BL=(rows["document"] > 0) & ~self.vocabulary.is_special_V.to(ids_BL.device)[ids_BL],
-            columns=rows,
-            ids_BL=ids_BL,
-            progress=progress,
-        )
+        field = Field(self._maskable(rows), columns=rows, ids_BL=rows["ids"], progress=progress)
         if recipe.relation not in ("disjoint", "over"):
             return field
         taken_BL, passed_B = torch.zeros_like(field.maskable_BL), torch.zeros_like(rows["sample"], dtype=torch.float64)
@@ -225,7 +223,9 @@ class Views:
             view = made[str(before.to)]
             taken_BL, passed_B = taken_BL | (view.outcome_BL > 0), passed_B + view.rate_B
             before = self.recipes[str(before.to)]
-        return replace(field, taken_BL=taken_BL, passed_B=passed_B if recipe.relation == "disjoint" else None)
+        if recipe.relation == "over":  # what is taken ends units, as special tokens do
+            return replace(field, maskable_BL=field.maskable_BL & ~taken_BL, base_B=field.maskable_B)
+        return replace(field, taken_BL=taken_BL, passed_B=passed_B)
 
     def _choose(
         self, recipe: ViewRecipe, rows: Mapping[str, Tensor], field: Field, own: Draws, made: Mapping[str, View]
