@@ -57,7 +57,7 @@ class Words(Annotator):
     name = "word"
 
     def __init__(self, segmenter: Segmenter) -> None:
-        self.segmenter = segmenter
+        self.segmenter, self.reads = segmenter, segmenter.reads
 
     def settings(self) -> dict[str, Any]:
         return self.segmenter.settings()

@@ -20,7 +20,9 @@ _HAN = (range(0x3400, 0x4DC0), range(0x4E00, 0xA000), range(0xF900, 0xFB00), ran
 
 
 class Segmenter(Protocol):
-    """What `words=` chose: where words begin in a text."""
+    """What `words=` chose: where words begin in a text. reads: columns of the documents that it needs."""
+
+    reads: tuple[str, ...]
 
     def begins(self, text: str, fields: dict[str, Any]) -> np.ndarray:
         """Bool [C]: the characters that begin a word. `fields` are the document's other columns."""
@@ -33,6 +35,8 @@ class Segmenter(Protocol):
 
 class Rule:
     """The rule of this module (`words=rule`)."""
+
+    reads: tuple[str, ...] = ()
 
     def begins(self, text: str, fields: dict[str, Any]) -> np.ndarray:
         return begins_by_rule(text)
@@ -55,7 +59,7 @@ def word_numbers(text: str, start_T: np.ndarray, end_T: np.ndarray, begins_C: np
     `start_T` and `end_T` are the tokens' character offsets in `text`; a token may include the white space before it.
     begins_C: bool, where words begin; None: by the rule.
     """
-    solid_C = _kinds(text) != _SPACE
+    solid_C = solid(text)
     begins_C = begins_by_rule(text) if begins_C is None else begins_C & solid_C
     # Index 0 stands for "before the text", so that an empty token at offset 0 can look one character back.
     begun = np.concatenate(([0], np.cumsum(begins_C)))
@@ -69,6 +73,11 @@ def word_starts(text: str, start_T: np.ndarray, end_T: np.ndarray, begins_C: np.
     if not len(end_T):
         return np.zeros(0, dtype=bool)
     return np.diff(word_numbers(text, start_T, end_T, begins_C), prepend=-1) != 0
+
+
+def solid(text: str) -> np.ndarray:
+    """Bool [C]: the characters that are not white space."""
+    return _kinds(text) != _SPACE
 
 
 def utf8_ends(text: str) -> np.ndarray:
