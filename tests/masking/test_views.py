@@ -10,9 +10,9 @@ import torch
 from maskwright.errors import RecipeError
 from maskwright.masking import Masking, ViewRecipe
 from maskwright.masking.budgets import Counted, Independent
-from maskwright.masking.corruptions import Replace
+from maskwright.masking.corruptions import Corruption, Permute, Replace
 from maskwright.masking.draws import Draws
-from maskwright.masking.lengths import Geometric
+from maskwright.masking.lengths import Fixed, Geometric
 from maskwright.masking.rates import Beta, Constant, Cosine, Linear, Step, Uniform
 from maskwright.masking.units import Segments, Span, Token, Word
 from maskwright.masking.weights import TokenTable
@@ -160,3 +160,29 @@ def test_a_moving_rate_reaches_the_masks(rows, views):
     for progress, rate in ((0.0, 0.6), (0.5, 0.4), (1.0, 0.2)):
         view = make(rows(2000, 32), progress)["main"]
         assert ((view.outcome_BL > 0).sum() / view.maskable_BL.sum()).item() == pytest.approx(rate, abs=0.01)
+
+
+def test_a_view_over_another_corrupts_what_is_left(rows, views):
+    """Trigrams among the unmasked tokens: disjoint from them, whole, and a share of all tokens."""
+    trigrams = ViewRecipe(
+        "order",
+        Masking(Span(Fixed(3), "token"), counted(rounding="random", overshoot="random")),
+        Constant(0.1),
+        Corruption([Permute(1.0)], "unit"),
+        "over",
+        "main",
+    )
+    made = views(Token(), 0.15, counted(), more=(trigrams,), length=128)(rows(4000, 128), 0.0)
+    main, order = made["main"], made["order"]
+    masked_BL, moved_BL = main.outcome_BL > 0, order.outcome_BL > 0
+    assert not (masked_BL & moved_BL).any()
+    assert torch.equal(order.ids_BM[~moved_BL], main.ids_BM[~moved_BL])
+    assert (moved_BL.sum() / order.maskable_BL.sum()).item() == pytest.approx(0.1, abs=0.003)
+    for row in range(100):
+        units = {}
+        for place in moved_BL[row].nonzero()[:, 0].tolist():
+            units.setdefault(int(order.unit_BL[row, place]), []).append(place)
+        for places in units.values():
+            assert places == list(range(places[0], places[0] + len(places)))
+            assert sorted(order.ids_BM[row, places].tolist()) == sorted(order.clean_BL[row, places].tolist())
+    assert torch.equal(order.target_BK, order.clean_BL.gather(1, order.source_BK))
