@@ -70,7 +70,7 @@ class Arrivals:
     """When each position arrives, and which unit it belongs to."""
 
     time_BL: Tensor  # float64; infinity: never
-    unit_BL: Tensor  # int64, the place where the position's unit begins; below 0 for a span from before the row
+    unit_BL: Tensor  # int64, the place where the position's unit begins; below 0 for a span from before an edge
     start_BS: Tensor | None = None  # float64, when each span starts, for budgets that count starts
     empty_BL: Tensor | None = None  # float64, when a span of length 0 starts before a position; infinity: none does
     weight_BL: Tensor | None = None  # float64, the weight of each position's unit, where a weight steers the race

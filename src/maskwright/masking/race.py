@@ -25,7 +25,7 @@ class Covered(NamedTuple):
     """When each place is first covered, and by the span that starts where."""
 
     earliest_BL: Tensor  # float64, the start arrival of the earliest covering span; infinity where none covers
-    start_BL: Tensor  # int64, the place where that span starts, negative for one that starts before the row
+    start_BL: Tensor  # int64, the place where that span starts; a number below 0 for each ghost
 
 
 def cover(
@@ -52,7 +52,8 @@ def cover(
         covers = torch.where(real_BL, reach[:, window], ghost_reach[:, window]) > back
         sooner = covers & (at < earliest_BL)
         earliest_BL = torch.where(sooner, at, earliest_BL)
-        begin_BL = torch.where(sooner, place_L - back, begin_BL)
+        # A ghost starts where a real span may start too: its number is moved out of the row.
+        begin_BL = torch.where(sooner, place_L - back - ~real_BL * (length + longest), begin_BL)
     return Covered(earliest_BL.masked_fill(~maskable_BL, torch.inf), begin_BL)
 
 
