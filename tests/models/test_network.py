@@ -56,6 +56,21 @@ def test_detection_logits_equal_those_of_transformers(name, network):
         net.predict(torch.zeros(1, 32))
 
 
+CLASSIFIERS = [name for name in ENCODERS if "classify" in FAMILIES[name].heads]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_class_logits_equal_those_of_transformers(name, recipes, tokenizer):
+    torch.manual_seed(0)
+    net, ids_BL = ModelRecipe(**recipes[name]).build(tokenizer, LENGTH, "classify", ["no", "yes", "?"]), some_ids()
+    net.eval()
+    logits_BC = net.classify(net.encode(ids_BL, padded=False))
+    assert logits_BC.shape == (3, 3)
+    assert torch.equal(logits_BC, net.hf(input_ids=ids_BL).logits)
+    assert net.config.id2label == {0: "no", 1: "yes", 2: "?"}
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("name", FAMILIES)
 def test_padded_rows_equal_transformers_with_its_own_mask(name, network, tokenizer):

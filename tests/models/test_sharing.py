@@ -6,11 +6,12 @@ import copy
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 from maskwright.errors import RecipeError
 from maskwright.models import ModelRecipe, export, share
-from maskwright.models.sharing import DisentangledEmbedding
+from maskwright.models.sharing import DisentangledEmbedding, share_body
 
 PAIRS = ["bert", "electra", "deberta_v2", "deberta_v3", "modernbert", "roberta", "distilbert", "ltg_bert"]
 
@@ -113,3 +114,31 @@ def test_only_the_detector_from_a_checkpoint_gives_the_shared_start(how, network
     share(generator, detector, how)
     for net in (generator, detector):
         assert torch.equal(net.word_embeddings.weight, saved.word_embeddings.weight)
+
+
+CLASSIFIERS = ("bert", "roberta", "electra", "deberta_v3", "modernbert", "distilbert")
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_two_heads_on_one_body(name, recipes, tokenizer, tmp_path):
+    """Both heads read and move the same weights, and the exports of both hold them."""
+    torch.manual_seed(0)
+    recipe = ModelRecipe(**recipes[name])
+    classifier = recipe.build(tokenizer, 24, "classify", ["a", "b"])
+    filler = recipe.build(tokenizer, 24, "mlm")
+    share_body(classifier, filler)
+    assert filler.body is classifier.body
+    ids_BL = torch.randint(5, 90, (2, 24))
+    hidden_BLD = filler.encode(ids_BL, padded=False)
+    filler.predict(hidden_BLD).logsumexp(-1).sum().backward()
+    assert classifier.word_embeddings.weight.grad.abs().sum() > 0
+    assert any(m.weight is classifier.word_embeddings.weight for m in filler.hf.modules() if isinstance(m, nn.Linear))
+    classifier.eval(), filler.eval()
+    for network in (classifier, filler):
+        export(network, tokenizer, tmp_path / network.head)
+    with torch.no_grad():
+        again = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "mlm")(input_ids=ids_BL).logits
+        torch.testing.assert_close(filler.predict(filler.encode(ids_BL, padded=False)), again)
+        labels = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "classify")
+        torch.testing.assert_close(classifier.classify(classifier.encode(ids_BL, padded=False)), labels(ids_BL).logits)
+        assert labels.config.id2label == {0: "a", 1: "b"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,14 +50,16 @@ def numbers(init_from: str, family: Family, name: str) -> dict[str, Any]:
     return family.usual({key: value for key, value in config.to_dict().items() if value is not None})
 
 
-def load(recipe: ModelRecipe, family: Family, tokenizer: Any, length: int, head: str) -> tuple[Any, str]:
+def load(
+    recipe: ModelRecipe, family: Family, tokenizer: Any, length: int, head: str, labels: Sequence[str] = ()
+) -> tuple[Any, str]:
     """The transformers model with the checkpoint's weights, in float32, and a sentence on where they come from.
 
     A head that the checkpoint lacks is drawn anew. Tokens added to the checkpoint's own tokenizer get rows drawn from
     the table's mean and spread; for another tokenizer the table is transplanted if the recipe says so. Raises
     RecipeError when the checkpoint belongs to another vocabulary, has too few positions, or lacks weights of the body.
     """
-    from .recipe import special_ids
+    from .recipe import label, special_ids
 
     assert recipe.init_from is not None
     place = located(recipe.init_from)
@@ -77,8 +80,7 @@ def load(recipe: ModelRecipe, family: Family, tokenizer: Any, length: int, head:
     for key, value in family.own(recipe.config).items():
         if "dropout" in key:
             setattr(config, key, value)
-    if head == "detect":
-        config.num_labels = 1
+    label(config, head, labels)
     hf = _whole(family, place, config, recipe, head)
     start = f"the weights of {recipe.init_from}"
     if sources is None:
@@ -95,7 +97,7 @@ def _whole(family: Family, place: str, config: Any, recipe: ModelRecipe, head: s
     if any(key.startswith("lm_predictions.") for key in info["unexpected_keys"]) and head == "mlm":
         config.legacy = False  # Microsoft's own DeBERTa checkpoints carry this head
         hf, info = _pretrained(cls, place, config, recipe)
-    lost = [key for key in info["missing_keys"] if key.startswith(family.body_name + ".")]
+    lost = [key for key in info["missing_keys"] if key.startswith(family.body_name + ".") and ".pooler." not in key]
     if lost:
         raise RecipeError(
             f"model.init_from={recipe.init_from} lacks {len(lost)} weights of the network, {lost[0]} among them; "

@@ -16,8 +16,18 @@ from ..errors import RecipeError
 from .network import Network
 from .sharing import disentangled
 
-_AUTO = {"mlm": "AutoModelForMaskedLM", "causal": "AutoModelForCausalLM", "detect": "AutoModelForTokenClassification"}
-_PIPELINE = {"mlm": "fill-mask", "causal": "text-generation", "detect": "token-classification"}
+_AUTO = {
+    "mlm": "AutoModelForMaskedLM",
+    "causal": "AutoModelForCausalLM",
+    "detect": "AutoModelForTokenClassification",
+    "classify": "AutoModelForSequenceClassification",
+}
+_PIPELINE = {
+    "mlm": "fill-mask",
+    "causal": "text-generation",
+    "detect": "token-classification",
+    "classify": "text-classification",
+}
 
 
 def export(network: Network, tokenizer: Any, folder: str | Path, card: Mapping[str, Any] | None = None) -> Path:
@@ -93,6 +103,7 @@ def _purpose(network: Network) -> str:
     return {
         "mlm": "Predicts hidden tokens from both sides.",
         "causal": "Predicts the next token.",
+        "classify": "Says which class a text belongs to.",
         "detect": "Says of every token whether it was replaced: a logit above 0 means that it was.",
     }[network.head]
 

@@ -36,7 +36,7 @@ class Network(nn.Module):
         self.hf: Any = hf
         self.recipe = recipe
         self.family = family
-        self.head = head  # "mlm" | "detect" | "causal"
+        self.head = head  # "mlm" | "detect" | "classify" | "causal"
         self.length = length  # positions of a training row
         self.start = start  # where the first weights came from, in words
         self.can = family.can(self.config.to_dict())
@@ -110,8 +110,8 @@ class Network(nn.Module):
 
     def predict(self, hidden: Tensor) -> Tensor:
         """Vocabulary logits [..., V] of hidden states [..., D], any leading shape."""
-        if self.head == "detect":
-            raise RecipeError("This network has a detection head and predicts no tokens; build it with head=mlm.")
+        if self.head in ("detect", "classify"):
+            raise RecipeError(f"This network has the head {self.head} and predicts no tokens; build it with head=mlm.")
         return self.family.predict(self.hf, hidden)
 
     def detect(self, hidden: Tensor) -> Tensor:
@@ -119,3 +119,9 @@ class Network(nn.Module):
         if self.head != "detect":
             raise RecipeError(f"This network has the head {self.head} and detects nothing; build it with head=detect.")
         return self.family.detect(self.hf, hidden)
+
+    def classify(self, hidden_BLD: Tensor) -> Tensor:
+        """Class logits [B, C] of the rows' hidden states [B, L, D], read at the first position."""
+        if self.head != "classify":
+            raise RecipeError(f"This network has the head {self.head} and no classes; build it with head=classify.")
+        return self.family.classify(self.hf, hidden_BLD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import RecipeError
@@ -70,7 +70,7 @@ class ModelRecipe:
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """The heads that the family can carry: "mlm", "detect", "causal"."""
+        """The heads that the family can carry: "mlm", "detect", "classify", "causal"."""
         return tuple(self._family.heads)
 
     @property
@@ -106,11 +106,12 @@ class ModelRecipe:
                 f"model.family={self.family} with these settings cannot honour {wanted}; {self._family.cure(claim)}."
             )
 
-    def build(self, tokenizer: Any, length: int, head: str = "mlm") -> Network:
+    def build(self, tokenizer: Any, length: int, head: str = "mlm", labels: Sequence[str] = ()) -> Network:
         """A network in train mode with float32 weights.
 
-        tokenizer: gives the vocabulary size and the special ids. length: positions of a row. head: "mlm", "detect" or
-        "causal". All draws come from torch's global generator: seed it before.
+        tokenizer: gives the vocabulary size and the special ids. length: positions of a row. head: "mlm", "detect",
+        "classify" (rows, into the classes `labels`) or "causal". All draws come from torch's global generator: seed it
+        before.
         Raises RecipeError when the head, the length or the checkpoint does not fit.
         """
         family = self._family
@@ -123,9 +124,9 @@ class ModelRecipe:
             raise RecipeError(f"The rows have {length} positions; a row needs at least 3.")
         if self.init_from is not None:
             self._check_shape(self.config)
-            hf, start = checkpoint.load(self, family, tokenizer, length, head)
+            hf, start = checkpoint.load(self, family, tokenizer, length, head, labels)
         else:
-            hf, start = self._fresh(family, tokenizer, length, head), "random weights"
+            hf, start = self._fresh(family, tokenizer, length, head, labels), "random weights"
         hf.train()  # from_pretrained leaves eval mode on, and Lightning keeps it: no dropout
         return Network(hf, self, family, head, length, start)
 
@@ -158,15 +159,14 @@ class ModelRecipe:
                 numbers["layer_types"] = numbers["layer_types"][: numbers["num_hidden_layers"]]
         return ModelRecipe(self.family, numbers, attention=self.attention)
 
-    def _fresh(self, family: Family, tokenizer: Any, length: int, head: str) -> Any:
+    def _fresh(self, family: Family, tokenizer: Any, length: int, head: str, labels: Sequence[str]) -> Any:
         numbers = dict(self.config)
         pad_id = int(tokenizer.pad_token_id)
         needed = family.table_length(length, pad_id)
         numbers["max_position_embeddings"] = max(int(self._full("max_position_embeddings")), needed)
         numbers.update(special_ids(tokenizer), vocab_size=len(tokenizer))
-        if head == "detect":
-            numbers["num_labels"] = 1
         config = self._config_class(**family.own(numbers))
+        label(config, head, labels)
         config._attn_implementation = self.attention
         with float32():
             return family.get(family.heads[head])(config)
@@ -229,6 +229,15 @@ class ModelRecipe:
             raise RecipeError(f"model.config.num_key_value_heads is {shared}; it must divide the {heads} heads.")
         if objection := self._family.objection(self._full):
             raise RecipeError(objection)
+
+
+def label(config: Any, head: str, labels: Sequence[str]) -> None:
+    """Tell a config how many outputs its head has, and what they stand for."""
+    if head == "detect":
+        config.num_labels = 1
+    elif head == "classify":
+        config.id2label = dict(enumerate(labels))  # which also sets num_labels
+        config.label2id = {name: number for number, name in enumerate(labels)}
 
 
 def special_ids(tokenizer: Any) -> dict[str, int | None]:

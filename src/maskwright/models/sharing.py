@@ -86,3 +86,18 @@ def _table(network: Network, path: str) -> nn.Embedding | None:
 
 def _by(table: nn.Embedding) -> str:
     return " x ".join(str(size) for size in table.weight.shape)
+
+
+def share_body(owner: Network, other: Network) -> None:
+    """Let two networks of one family have the same body, the owner's; the other keeps its head.
+
+    A projection that is tied to the body's embeddings is tied to the owner's. Call it before optimizers are made.
+    """
+    tied = [
+        module
+        for module in other.hf.modules()
+        if isinstance(module, nn.Linear) and module.weight is other.word_embeddings.weight
+    ]
+    setattr(other.hf, other.family.body_name, owner.body)
+    for module in tied:
+        module.weight = owner.word_embeddings.weight

@@ -22,7 +22,7 @@ class Family(ABC):
     kind: str = "encoder"  # "encoder" | "decoder"
     model_type: str  # as in config.json of a checkpoint
     config_class: str
-    heads: ClassVar[dict[str, str]]  # "mlm" | "detect" | "causal" -> class in the library
+    heads: ClassVar[dict[str, str]]  # "mlm" | "detect" | "classify" | "causal" -> class in the library
     body_name: str  # attribute of the model that holds the network without its head
     word_table: str = "embeddings.word_embeddings"  # inside the body
     position_table: str | None = "embeddings.position_embeddings"
@@ -76,6 +76,10 @@ class Family(ABC):
     def detect(self, hf: Any, hidden: Tensor) -> Tensor:
         """Detection logits [...] of hidden states [..., D]; here as in *ForTokenClassification."""
         return hf.classifier(hf.dropout(hidden)).squeeze(-1)
+
+    def classify(self, hf: Any, hidden_BLD: Tensor) -> Tensor:
+        """Class logits [B, C] of hidden states [B, L, D]; here as where the head pools by itself."""
+        return hf.classifier(hidden_BLD)
 
     def encode(
         self,

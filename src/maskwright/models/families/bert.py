@@ -12,8 +12,15 @@ from .base import Family
 class Bert(Family):
     model_type = "bert"
     config_class = "BertConfig"
-    heads: ClassVar[dict[str, str]] = {"mlm": "BertForMaskedLM", "detect": "BertForTokenClassification"}
+    heads: ClassVar[dict[str, str]] = {
+        "mlm": "BertForMaskedLM",
+        "detect": "BertForTokenClassification",
+        "classify": "BertForSequenceClassification",
+    }
     body_name = "bert"
 
     def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.cls(hidden)
+
+    def classify(self, hf: Any, hidden_BLD: Tensor) -> Tensor:
+        return hf.classifier(hf.dropout(hf.bert.pooler(hidden_BLD)))

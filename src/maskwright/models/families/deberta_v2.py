@@ -18,7 +18,11 @@ from .base import Family
 class DebertaV2(Family):
     model_type = "deberta-v2"
     config_class = "DebertaV2Config"
-    heads: ClassVar[dict[str, str]] = {"mlm": "DebertaV2ForMaskedLM", "detect": "DebertaV2ForTokenClassification"}
+    heads: ClassVar[dict[str, str]] = {
+        "mlm": "DebertaV2ForMaskedLM",
+        "detect": "DebertaV2ForTokenClassification",
+        "classify": "DebertaV2ForSequenceClassification",
+    }
     body_name = "deberta"
     attentions = ("eager",)
     extra_keys = frozenset(
@@ -96,3 +100,6 @@ class DebertaV2(Family):
             per_layer = projections * 2 * places * config.hidden_size * width + terms * 2 * places * width * tokens
             flops += config.num_hidden_layers * per_layer
         return flops
+
+    def classify(self, hf: Any, hidden_BLD: Tensor) -> Tensor:
+        return hf.classifier(hf.dropout(hf.pooler(hidden_BLD)))

@@ -13,7 +13,11 @@ from .base import Family
 class DistilBert(Family):
     model_type = "distilbert"
     config_class = "DistilBertConfig"
-    heads: ClassVar[dict[str, str]] = {"mlm": "DistilBertForMaskedLM", "detect": "DistilBertForTokenClassification"}
+    heads: ClassVar[dict[str, str]] = {
+        "mlm": "DistilBertForMaskedLM",
+        "detect": "DistilBertForTokenClassification",
+        "classify": "DistilBertForSequenceClassification",
+    }
     body_name = "distilbert"
     type_table = None
     own_names: ClassVar[Mapping[str, str]] = {
@@ -25,3 +29,6 @@ class DistilBert(Family):
 
     def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.vocab_projector(hf.vocab_layer_norm(hf.activation(hf.vocab_transform(hidden))))
+
+    def classify(self, hf: Any, hidden_BLD: Tensor) -> Tensor:
+        return hf.classifier(hf.dropout(hf.pre_classifier(hidden_BLD[:, 0]).relu()))

@@ -12,7 +12,11 @@ from .base import Family
 class Electra(Family):
     model_type = "electra"
     config_class = "ElectraConfig"
-    heads: ClassVar[dict[str, str]] = {"mlm": "ElectraForMaskedLM", "detect": "ElectraForPreTraining"}
+    heads: ClassVar[dict[str, str]] = {
+        "mlm": "ElectraForMaskedLM",
+        "detect": "ElectraForPreTraining",
+        "classify": "ElectraForSequenceClassification",
+    }
     body_name = "electra"
     narrow = True
 

@@ -13,7 +13,11 @@ from .base import Family
 class ModernBert(Family):
     model_type = "modernbert"
     config_class = "ModernBertConfig"
-    heads: ClassVar[dict[str, str]] = {"mlm": "ModernBertForMaskedLM", "detect": "ModernBertForTokenClassification"}
+    heads: ClassVar[dict[str, str]] = {
+        "mlm": "ModernBertForMaskedLM",
+        "detect": "ModernBertForTokenClassification",
+        "classify": "ModernBertForSequenceClassification",
+    }
     body_name = "model"
     word_table = "embeddings.tok_embeddings"
     position_table = None
@@ -56,3 +60,6 @@ class ModernBert(Family):
 
     def detect(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.classifier(hf.drop(hf.head(hidden))).squeeze(-1)
+
+    def classify(self, hf: Any, hidden_BLD: Tensor) -> Tensor:
+        return hf.classifier(hf.drop(hf.head(hidden_BLD[:, 0])))

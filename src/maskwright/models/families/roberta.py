@@ -13,7 +13,11 @@ from .base import Family
 class Roberta(Family):
     model_type = "roberta"
     config_class = "RobertaConfig"
-    heads: ClassVar[dict[str, str]] = {"mlm": "RobertaForMaskedLM", "detect": "RobertaForTokenClassification"}
+    heads: ClassVar[dict[str, str]] = {
+        "mlm": "RobertaForMaskedLM",
+        "detect": "RobertaForTokenClassification",
+        "classify": "RobertaForSequenceClassification",
+    }
     body_name = "roberta"
 
     def first_position(self, pad_id: int) -> int:
@@ -37,6 +41,7 @@ class RobertaPreLayerNorm(Roberta):
     heads: ClassVar[dict[str, str]] = {
         "mlm": "RobertaPreLayerNormForMaskedLM",
         "detect": "RobertaPreLayerNormForTokenClassification",
+        "classify": "RobertaPreLayerNormForSequenceClassification",
     }
     body_name = "roberta_prelayernorm"
 
@@ -46,7 +51,11 @@ class XlmRoberta(Roberta):
 
     model_type = "xlm-roberta"
     config_class = "XLMRobertaConfig"
-    heads: ClassVar[dict[str, str]] = {"mlm": "XLMRobertaForMaskedLM", "detect": "XLMRobertaForTokenClassification"}
+    heads: ClassVar[dict[str, str]] = {
+        "mlm": "XLMRobertaForMaskedLM",
+        "detect": "XLMRobertaForTokenClassification",
+        "classify": "XLMRobertaForSequenceClassification",
+    }
 
 
 class XlmRobertaXl(Roberta):
@@ -54,4 +63,8 @@ class XlmRobertaXl(Roberta):
 
     model_type = "xlm-roberta-xl"
     config_class = "XLMRobertaXLConfig"
-    heads: ClassVar[dict[str, str]] = {"mlm": "XLMRobertaXLForMaskedLM", "detect": "XLMRobertaXLForTokenClassification"}
+    heads: ClassVar[dict[str, str]] = {
+        "mlm": "XLMRobertaXLForMaskedLM",
+        "detect": "XLMRobertaXLForTokenClassification",
+        "classify": "XLMRobertaXLForSequenceClassification",
+    }
