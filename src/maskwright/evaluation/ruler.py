@@ -30,22 +30,31 @@ SEED = 0
 def ruler_views(vocabulary: Vocabulary, length: int) -> Views:
     """The fixed masks, as the view `ruler`."""
     budget = Counted(of="token", rounding="nearest", overshoot="cut", at_least=1, at_most=None)
+    return fixed_views(Masking(Token(), budget), RATE, vocabulary, length, {}, "ruler")
+
+
+def fixed_views(
+    masking: Masking, rate: float, vocabulary: Vocabulary, length: int, longest: Mapping[str, int], stream: str
+) -> Views:
+    """Masks of any kind that depend on the row alone, all shown as [MASK], as the view `stream`.
+
+    Two rates of one stream share their race: the higher one hides what the lower one hides, and more.
+    """
     mask = Replace(mask=1.0, random=0.0, keep=0.0, per="token")
-    recipe = ViewRecipe("ruler", Masking(Token(), budget), Constant(RATE), mask)
-    return Views([recipe], vocabulary, SEED, length, {})
+    return Views([ViewRecipe(stream, masking, Constant(rate), mask)], vocabulary, SEED, length, longest)
 
 
 class Tally:
     """Sums over ruler rows for one network: nats, hits, tokens and text bytes of the masked positions."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self, network: Network, view: str = "ruler") -> None:
+        self.network, self.view = network, view
         self.sums_4 = torch.zeros(4, dtype=torch.float64)
 
     @torch.no_grad()
     def add(self, batch: Batch) -> None:
         """Measure one batch of ruler rows."""
-        view = batch.views["ruler"]
+        view = batch.views[self.view]
         hidden_BLD = self.network.encode(view.ids_BM, view.valid_BM, view.document_BM, blocks=False, padded=True)
         logits_BKV = self.network.predict(pick(hidden_BLD, view.place_BK))
         counts_BK = view.counts_BK.double()

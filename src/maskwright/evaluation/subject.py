@@ -1,0 +1,93 @@
+"""What is evaluated: a network with its tokenizer, from a run, an export, the hub, or a training in progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from maskwright.errors import RecipeError
+
+if TYPE_CHECKING:
+    from maskwright.evaluation.heldout import HeldOut
+
+_NO_TOKENS = {
+    "detect": "is a discriminator and has no distribution over tokens",
+    None: "has no language-model head",
+}
+
+
+@dataclass
+class Subject:
+    """A network and what an evaluation must know of it.
+
+    head: mlm | causal | detect | None (a body alone). length: most tokens of a text. heldout: what the ruler measures
+    on, where it is known. other: what to name instead when the network itself has no language-model head.
+    """
+
+    network: Any  # Network or Foreign
+    tokenizer: Any
+    head: str | None
+    length: int
+    name: str
+    heldout: HeldOut | None = None
+    other: str | None = None
+
+    @property
+    def pad(self) -> int:
+        return int(self.tokenizer.pad_token_id or 0)
+
+    @property
+    def mask(self) -> int:
+        if self.tokenizer.mask_token_id is None:
+            raise RecipeError(f"{self.name} has a tokenizer without a mask token; name a model that has one.")
+        return int(self.tokenizer.mask_token_id)
+
+    def require_language_model(self) -> None:
+        """Raises RecipeError when the network gives no distribution over tokens."""
+        if self.head in ("mlm", "causal"):
+            return
+        cure = f"use {self.other}" if self.other else "name a model that was exported with one"
+        raise RecipeError(f"{self.name} {_NO_TOKENS[self.head]}, so no text can be scored with it; {cure}.")
+
+    def require_masked(self, suite: str) -> None:
+        """Raises RecipeError unless the network fills in masks."""
+        self.require_language_model()
+        if self.head != "mlm":
+            raise RecipeError(
+                f"evaluation={suite} fills masks, and {self.name} is a causal model; name a masked language model."
+            )
+
+
+class Foreign(nn.Module):
+    """A transformers model of a family that maskwright has no adapter for: it is run whole, every position projected.
+
+    Shapes: R rows, L positions, D hidden width, V vocabulary.
+    """
+
+    def __init__(self, hf: Any) -> None:
+        super().__init__()
+        self.hf = hf
+
+    @property
+    def config(self) -> Any:
+        return self.hf.config
+
+    @property
+    def body(self) -> nn.Module:
+        return self.hf.base_model
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def whole(self, ids_RL: Tensor, valid_RL: Tensor | None = None) -> Tensor:
+        """Logits [R, L, V]."""
+        mask_RL = None if valid_RL is None else valid_RL.long()
+        return self.hf(input_ids=ids_RL, attention_mask=mask_RL).logits
+
+    def encode(self, ids_RL: Tensor, valid_RL: Tensor | None = None, *, padded: bool = True) -> Tensor:
+        """Hidden states [R, L, D] of the last layer."""
+        mask_RL = valid_RL.long() if padded and valid_RL is not None else None
+        return self.hf.base_model(input_ids=ids_RL, attention_mask=mask_RL).last_hidden_state

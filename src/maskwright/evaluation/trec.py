@@ -1,0 +1,108 @@
+"""Collections for retrieval: documents, queries, judgements, in BEIR's layout (jsonl, tsv) or TREC's (SGML, qrels)."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from maskwright.errors import RecipeError
+
+Judgements = dict[str, dict[str, int]]  # query -> document -> grade
+
+_TAG = re.compile(r"<[^>]+>")
+
+
+def documents(file: str | None, fields: Iterable[str]) -> dict[str, str]:
+    """Document id -> text: the `fields` one after the other, those that are there."""
+    return _texts(_there(file, "documents"), ("doc", "docno"), list(fields), "documents")
+
+
+def queries(file: str | None, fields: Iterable[str], numbered: bool) -> dict[str, str]:
+    """Query id -> text. numbered: ids are 1, 2, 3 ... by place in the file, whatever the file calls them."""
+    found = _texts(_there(file, "queries"), ("top", "num"), list(fields), "queries")
+    return {str(n): text for n, text in enumerate(found.values(), 1)} if numbered else found
+
+
+def judgements(file: str | None) -> Judgements:
+    """Lines of `query 0 document grade` (TREC) or of `query-id corpus-id score` under a header line (BEIR)."""
+    path = _there(file, "judgements")
+    found: Judgements = {}
+    for number, line in enumerate(_read(path).splitlines(), 1):
+        cells = line.split()
+        if not cells or (number == 1 and not _is_number(cells[-1])):
+            continue
+        if len(cells) not in (3, 4) or not _is_number(cells[-1]):
+            raise RecipeError(
+                f"evaluation.judgements: line {number} of {path} is neither `query 0 document grade` nor "
+                "`query document grade`; mend it."
+            )
+        found.setdefault(cells[0], {})[cells[-2]] = int(float(cells[-1]))
+    if not found:
+        raise RecipeError(f"evaluation.judgements: {path} holds no judgement; give some.")
+    return found
+
+
+def _texts(path: Path, tags: tuple[str, str], fields: list[str], key: str) -> dict[str, str]:
+    text = _read(path)
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        items = [(str(row.get("_id", row.get("id"))), {name: str(row[name]) for name in fields if row.get(name)})
+                 for row in rows]  # fmt: skip
+    elif suffix == ".tsv":
+        items = [(cells[0], {fields[0]: cells[1]}) for cells in csv.reader(text.splitlines(), delimiter="\t",
+                                                                         quoting=csv.QUOTE_NONE)]  # fmt: skip
+    else:
+        items = _sgml(text, tags, fields)
+    found = {name: " ".join(" ".join(parts.values()).split()) for name, parts in items}
+    if not found:
+        raise RecipeError(
+            f"evaluation.{key}: nothing was found in {path}; give jsonl, tsv or TREC's <{tags[0]}> layout."
+        )
+    if not any(found.values()):
+        raise RecipeError(f"evaluation.{key}: {path} has none of the fields {', '.join(fields)}; name the right ones.")
+    return found
+
+
+def _sgml(text: str, tags: tuple[str, str], fields: list[str]) -> list[tuple[str, dict[str, str]]]:
+    """Elements of TREC's layout; a field ends with its closing tag, or where the next one begins."""
+    items = []
+    outer, identity = tags
+    for element in re.findall(rf"<{outer}>(.*?)</{outer}>", text, re.S | re.I):
+        number = re.search(rf"<{identity}>(?:\s*Number:)?\s*([^<\s]+)", element, re.I)
+        if number is None:
+            continue
+        parts = {}
+        for name in fields:
+            part = re.search(rf"<{name}>(.*?)(?=</{name}>|<\w+>|$)", element, re.S | re.I)
+            if part is not None and part[1].strip():
+                parts[name] = html.unescape(_TAG.sub(" ", part[1]))
+        items.append((number[1], parts))
+    return items
+
+
+def _there(file: str | None, key: str) -> Path:
+    if not file:
+        raise RecipeError(f"evaluation.{key} is not set; name a file.")
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise RecipeError(f"evaluation.{key}={file} is no file; mend the path.")
+    return path
+
+
+def _read(path: Path) -> str:
+    import fsspec
+
+    try:
+        with fsspec.open(str(path), "rt", encoding="utf-8-sig", compression="infer") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} cannot be read ({error}); mend it.") from error
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"-?\d+(\.\d+)?", text))
