@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> float | None:
             if cfg.resume:
                 cfg = resumed(cfg.resume, cfg, job.overrides.task)
             chosen = build(cfg, "hardware").resolve()
-            if runs_elsewhere(chosen.devices):
+            if runs_elsewhere(chosen.devices, chosen.nodes):
                 return run_on_devices(folder, chosen.devices, ROOT / "train.py").get("ruler/loss")
             try:
                 return pretrain(cfg, job.runtime.choices, folder, multirun_name()).get("ruler/loss")

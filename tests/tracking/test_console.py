@@ -12,7 +12,6 @@ from maskwright.tracking.console import (
     duration,
     next_commands,
     percent,
-    rate_words,
     recipe_line,
     run_name,
     show_next,
@@ -43,14 +42,12 @@ def test_duration(seconds, text):
 
 
 def test_the_recipe_line_reads_as_promised():
-    line = recipe_line(
-        "bert_tiny", 4_200_000, "mlm", "span", rate_words(0.3, 0.15), "sotu", 2_700_000, "cpu bf16", 1500, 240
-    )
+    line = recipe_line("bert_tiny", 4_200_000, "mlm", "span 30% -> 15%", "sotu", 2_700_000, "cpu bf16", 1500, 240)
     assert line == "bert_tiny 4.2M - mlm - span 30% -> 15% - sotu 2.7M tokens - cpu bf16 - 1,500 steps, about 4 min"
-    causal = recipe_line("llama_tiny", 850_000, "clm", "", "", "sotu", 2_700_000, "cpu", 20)
+    causal = recipe_line("llama_tiny", 850_000, "clm", "", "sotu", 2_700_000, "cpu", 20)
     assert causal == "llama_tiny 850k - clm - sotu 2.7M tokens - cpu - 20 steps"
-    assert percent(0.125) == "12.5%" and rate_words(0.3, 0.3) == "30%"
-    assert run_name("m", "mlm", "", "30%", "sotu", 0) == "m mlm 30% sotu seed 0"
+    assert percent(0.125) == "12.5%"
+    assert run_name("m", "mlm", "", "sotu", 0) == "m mlm sotu seed 0"
 
 
 def screen(width=80, terminal=False):
@@ -60,7 +57,8 @@ def screen(width=80, terminal=False):
 def test_the_summary_fits_80_columns_and_says_why_a_number_is_missing():
     console = screen()
     metrics = {
-        "ruler/accuracy": None, "ruler/accuracy/reason": "a discriminator fills nothing in",
+        "ruler/accuracy": None, "ruler/loss": None, "ruler/reason": "a discriminator fills nothing in",
+        "speed/masking_share": None, "speed/masking_share/reason": "no step was timed",
         "generator/ruler/loss": 4.25,
         "speed/mfu": 0.1234, "speed/data_wait": 0.004, "flops": 1.25e15, "seconds": 242.0, "steps": 1500,
         "tokens": 6_144_000, "speed/tokens_per_second": 25_140.0,
@@ -69,10 +67,11 @@ def test_the_summary_fits_80_columns_and_says_why_a_number_is_missing():
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= 80 and "\x1b" not in text
     for words in (
-        "a discriminator fills nothing in", "4.2500", "12.3%", "0.4%", "1.25e+15", "25.1k", "4 min",
-        "1,500 steps, 6.1M tokens", "outputs/[odd] run", "wandb sync x",
+        "a discriminator fills nothing in", "no step was timed", "4.2500", "12.3%", "0.4%", "1.25e+15", "25.1k",
+        "4 min", "1,500 steps, 6.1M tokens", "outputs/[odd] run", "wandb sync x",
     ):  # fmt: skip
         assert words in text
+    assert text.count("a discriminator fills nothing in") == 1  # for all numbers that it explains
 
 
 def test_commands_are_never_wrapped():

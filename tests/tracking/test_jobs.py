@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import subprocess
 import sys
@@ -60,6 +61,18 @@ def test_other_ranks_write_nothing(tmp_path, monkeypatch):
     with tracked_job(tmp_path / "x"):
         pass
     assert not (tmp_path / "x").exists()
+    with pytest.raises(ValueError), tracked_job(tmp_path):
+        raise ValueError("lost")
+    assert [path.name for path in tmp_path.iterdir()] == ["error-rank-1.log"]
+
+
+def test_a_full_disk_does_not_hide_the_error(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(RecipeError, match="the disk is full"), tracked_job(tmp_path):
+        monkeypatch.setattr(Path, "write_text", full)
+        raise RecipeError("the disk is full")
 
 
 @pytest.mark.parametrize("folder", ["/a/b-1", "/a/b c", "/a/it's", "/a/k=v,w", "/a/{x}"])
@@ -74,7 +87,7 @@ def test_the_command_survives_the_shell_and_hydra(tmp_path, folder):
 
 
 ENTRY = """
-    import json, os, pathlib, sys
+    import json, os, pathlib, sys, time
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
@@ -83,7 +96,7 @@ ENTRY = """
         from maskwright.tracking.jobs import run_on_devices, runs_elsewhere, tracked_job
         folder = pathlib.Path(HydraConfig.get().runtime.output_dir)
         with tracked_job(folder) as job:
-            if runs_elsewhere(cfg.devices):
+            if runs_elsewhere(cfg.devices, cfg.machines):
                 return run_on_devices(folder, cfg.devices, __file__)["ruler/loss"]
             else:
                 if cfg.x == 2:
@@ -91,6 +104,10 @@ ENTRY = """
                 if cfg.x == 5:
                     (folder / "config.yaml").touch()
                     raise OSError("lost")
+                if cfg.x == 6 and "RANK" in os.environ:
+                    if os.environ["RANK"] == "1":
+                        raise ValueError("lost on the second device")
+                    time.sleep(100)  # as in a collective that waits for the other
                 if cfg.x == 4:
                     job.preempted()
                 (folder / f"rank-{os.environ.get('RANK', 'none')}").write_text(os.environ.get("WORLD_SIZE", "1"))
@@ -105,6 +122,7 @@ CONFIG = """
       - _self_
     x: 1
     devices: 1
+    machines: 1
     hydra:
       run: {dir: run}
       sweep: {dir: all, subdir: "${hydra.job.num}"}
@@ -198,12 +216,18 @@ def test_a_search_goes_on_after_a_failure(tmp_path, start):
 
 @pytest.mark.slow
 def test_a_job_on_several_devices_is_one_job_with_processes_of_its_own(tmp_path, start):
-    code, out, _ = start("-m", "x=3,2", "devices=2,1")
+    code, out, _ = start("-m", "x=3,2,6", "devices=2,1")
     all_jobs = tmp_path / "all"
     assert read_status(all_jobs / "0")["error"] is None and "KeyError" not in out
-    assert code == 1 and states(all_jobs) == ["finished", "finished", "failed", "failed"]
+    assert code == 1 and states(all_jobs) == ["finished", "finished", "failed", "failed", "failed", "finished"]
     assert sorted(p.name for p in (all_jobs / "0").glob("rank-*")) == ["rank-0", "rank-1"]
     assert (all_jobs / "0" / "rank-1").read_text() == "2"
     assert [p.name for p in (all_jobs / "1").glob("rank-*")] == ["rank-none"]  # nothing leaks into the next job
     assert read_status(all_jobs / "2")["error"] == "ValueError: x is two"
     assert "x is two" in (all_jobs / "2" / "error.log").read_text().splitlines()[-1]
+    assert read_status(all_jobs / "4")["error"] == "ValueError: lost on the second device"
+
+
+def test_a_job_of_a_multirun_on_several_machines_is_refused(tmp_path, start):
+    code, out, _ = start("-m", "x=1", "machines=2")
+    assert code == 1 and "hardware.nodes is 2, and the jobs of a multirun run on one machine; start each" in out

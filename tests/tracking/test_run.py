@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
@@ -79,6 +80,22 @@ def test_killed_before_the_first_checkpoint_is_the_same_wandb_run_and_a_new_star
     assert (folder / "metrics.csv").read_text() == "step,loss\n1,1.0\n2,0.5\n"
 
 
+def test_what_a_killed_validation_did_not_say_reaches_wandb_after_the_resume(tmp_path, wandb):
+    def part(steps, validated, step=None):
+        with record(Wandb(), tmp_path, "a", {}, {}, step=step) as kept:
+            for at in steps:
+                kept.log(at, {"loss": 1.0 / at})
+                if at == 3 and validated:
+                    kept.log(at, {"ruler/loss": 5.0})
+                    kept.table("fill_ins", ["text"], [["a"]], at)
+
+    part([1, 2, 3], validated=False)  # killed in the validation after step 3, the checkpoint was at 2
+    part([3, 4], validated=True, step=2)
+    part([3, 4, 5], validated=True, step=2)
+    seen = [(step, *values) for _, step, values in wandb["log"]]
+    assert seen == [(1, "loss"), (2, "loss"), (3, "loss"), (3, "ruler/loss"), (3, "fill_ins"), (4, "loss"), (5, "loss")]
+
+
 def test_a_failed_run_is_closed_as_failed_and_the_next_is_its_own(tmp_path, wandb):
     with pytest.raises(RuntimeError), record(Wandb(), tmp_path / "a", "a", {}, {}):
         raise RuntimeError("lost")
@@ -150,6 +167,18 @@ def test_every_logger_is_closed_also_when_one_is_interrupted(tmp_path):
         assert closed.pop() == code
 
 
-def test_git_commit_is_none_outside_git(tmp_path):
+def test_git_commit_is_of_the_source_alone(tmp_path):
     assert git_commit(tmp_path) is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "a.py").touch()
+    for words in (["init", "-q"], ["add", "kept"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    (tmp_path / "site-packages").mkdir()  # a virtual environment inside somebody's own repository
+    (tmp_path / "site-packages" / "b.py").touch()
+    assert git_commit(tmp_path / "site-packages") is None
+    commit = git_commit(tmp_path / "kept")
+    assert commit and len(commit) == 40
+    (tmp_path / "kept" / "a.py").write_text("a = 1")
+    assert git_commit(tmp_path / "kept") == commit + "+changes"
     assert loggers.FilesOnly().open(None) == []

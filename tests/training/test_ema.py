@@ -61,7 +61,7 @@ def test_checkpoint_goes_on_exactly():
 
 
 def test_impossible_settings_are_refused():
-    with pytest.raises(RecipeError, match="training.ema is 1.5; a decay lies between 0 and 1"):
+    with pytest.raises(RecipeError, match="trainer.ema is 1.5; a decay lies between 0 and 1"):
         WeightAverage(1.5)
     average = WeightAverage()
     average.load_state_dict({"updates": 1, "average": {"weight": torch.zeros(3, 3)}})

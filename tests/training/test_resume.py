@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import json
 import os
 import signal
 from pathlib import Path
@@ -25,23 +27,39 @@ RECIPE = (
     "corruption=bert",
     "hardware.micro_rows=3",
     "optimizer=muon",
-    "trainer.max_epochs=null",
+    "trainer.ema=0.9",
 )
 TIMED = ("speed/",)  # columns that no two runs share
 
 
-def in_child(work, kill_before_step: int | None = None, in_validation: bool = False) -> int:
-    """Run `work` in a forked process that may kill itself with SIGKILL; returns the wait status."""
+def in_child(work, kill_before_step: int | None = None, where: str = "step") -> int:
+    """Run `work` in a forked process that kills itself with SIGKILL there; returns the wait status.
+
+    where: as the step begins, in a `validation` after it, or while `data` is prepared, or a checkpoint or an export is
+    written, whatever the step.
+    """
     child = os.fork()
     if child == 0:
         from maskwright.training.module import Pretraining
+        from maskwright.training.recipe import Recipe
 
-        def kill(self, *args, **kwargs):
+        def kill(*args, **kwargs):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def kill_at_step(self, *args, **kwargs):
             if self.trainer.global_step == kill_before_step:
-                os.kill(os.getpid(), signal.SIGKILL)
+                kill()
 
-        if kill_before_step is not None:
-            setattr(Pretraining, "on_validation_start" if in_validation else "on_train_batch_start", kill)
+        if where == "data":
+            Recipe.prepare = kill
+        elif where == "checkpoint":
+            torch.save = half_written(torch.save, kill, after=2)
+        elif where == "export":
+            os.rename = kill
+        elif kill_before_step is not None:
+            setattr(
+                Pretraining, "on_validation_start" if where == "validation" else "on_train_batch_start", kill_at_step
+            )
         code = 1
         try:
             work()
@@ -53,6 +71,23 @@ def in_child(work, kill_before_step: int | None = None, in_validation: bool = Fa
         finally:
             os._exit(code)
     return os.waitpid(child, 0)[1]
+
+
+def half_written(save, kill, after: int):
+    """`torch.save` that is killed half-way, the `after`th time."""
+    calls = []
+
+    def write(checkpoint, file):
+        calls.append(1)
+        if len(calls) < after:
+            return save(checkpoint, file)
+        whole = io.BytesIO()
+        save(checkpoint, whole)
+        file.write(whole.getvalue()[: whole.tell() // 2])
+        file.flush()
+        return kill()
+
+    return write
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -69,6 +104,21 @@ def assert_equal_runs(one: Path, other: Path) -> None:
     assert rows(one) == rows(other)
     mine, theirs = weights(one), weights(other)
     assert mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+    mine, theirs = (tensors(torch.load(last_checkpoint(folder), weights_only=True)) for folder in (one, other))
+    assert mine.keys() == theirs.keys() and len(mine) > 20  # networks, optimizer, average, running means
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def last_checkpoint(folder: Path) -> Path:
+    return sorted((folder / "checkpoints").iterdir())[-1]
+
+
+def tensors(node, name: str = "") -> dict[str, torch.Tensor]:
+    """All tensors of a checkpoint, by their path in it."""
+    if isinstance(node, torch.Tensor):
+        return {name: node}
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
+    return {path: tensor for key, value in inner for path, tensor in tensors(value, f"{name}/{key}").items()}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +135,7 @@ def whole(tmp_path_factory, compose):
 @pytest.mark.parametrize("workers", [0, 1, 4])
 @pytest.mark.parametrize(
     "killed",
-    [(1, False), (3, False), (5, False), (3, True)],
+    [(1, "step"), (3, "step"), (5, "step"), (3, "validation")],
     ids=["before-first-checkpoint", "mid", "late", "in-validation"],
 )
 def test_a_killed_run_goes_on_bit_for_bit(workers, killed, whole, tmp_path, pretrain):
@@ -103,6 +153,45 @@ def test_a_run_killed_twice_goes_on(whole, tmp_path, pretrain):
     assert in_child(lambda: pretrain(f"resume={tmp_path}", small=False), 5) == signal.SIGKILL
     assert in_child(lambda: pretrain(f"resume={tmp_path}", small=False)) == 0
     assert_equal_runs(whole, tmp_path)
+
+
+@pytest.mark.parametrize("where", ["data", "checkpoint", "export"])
+def test_a_run_killed_while_it_writes_goes_on(where, whole, tmp_path, pretrain):
+    assert in_child(lambda: pretrain(*RECIPE, folder=tmp_path), where=where) == signal.SIGKILL
+    left = [path.name for path in tmp_path.rglob(".*")]
+    assert bool(left) == (where != "data")
+    assert in_child(lambda: pretrain(f"resume={tmp_path}", small=False)) == 0
+    assert_equal_runs(whole, tmp_path)
+    assert not list(tmp_path.rglob(".*"))
+    # killed before it was whole, the record knows what was chosen all the same
+    assert json.loads((tmp_path / "run.json").read_text())["choices"]["masking"] == "span"
+
+
+def test_what_auto_chose_is_kept(tmp_path, pretrain, monkeypatch):
+    """Resumed where the chip has no bfloat16, a run that began with it goes on in it."""
+    from maskwright.training import hardware
+
+    options = (*RECIPE, "hardware.precision=auto", "hardware.micro_rows=auto")
+    monkeypatch.setattr(hardware, "has_bf16", lambda accelerator: True)
+    assert in_child(lambda: pretrain(*options, folder=tmp_path / "whole")) == 0
+    assert in_child(lambda: pretrain(*options, folder=tmp_path / "killed"), 3) == signal.SIGKILL
+    monkeypatch.setattr(hardware, "has_bf16", lambda accelerator: False)
+    monkeypatch.setattr(hardware, "available_memory", lambda: 1.0)  # one row would fit now
+    assert in_child(lambda: pretrain(f"resume={tmp_path / 'killed'}", small=False)) == 0
+    assert_equal_runs(tmp_path / "whole", tmp_path / "killed")
+    record = json.loads((tmp_path / "killed" / "run.json").read_text())
+    assert (record["hardware"]["precision"], record["hardware"]["micro_rows"]) == ("bf16", 8)
+
+
+def test_another_library_or_chip_is_said(whole, tmp_path, pretrain, capsys):
+    assert in_child(lambda: pretrain(*RECIPE, folder=tmp_path), 3) == signal.SIGKILL
+    record = json.loads((tmp_path / "run.json").read_text())
+    record["versions"]["torch"], record["hardware"]["device"] = "1.0", "an abacus"
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    pretrain(f"resume={tmp_path}", small=False)
+    said = capsys.readouterr().out
+    assert f"note: torch was 1.0 and is {torch.__version__}; the run goes on, but perhaps no longer bit for bit" in said
+    assert "note: the device was an abacus and is " in said
 
 
 def test_a_torn_checkpoint_is_passed_over(whole, tmp_path, pretrain):

@@ -53,17 +53,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g}%"
 
 
-def rate_words(start: float, end: float | None = None) -> str:
-    """A masking rate: 30%, or 30% -> 15% when it moves."""
-    return percent(start) if end is None or end == start else f"{percent(start)} -> {percent(end)}"
-
-
 def recipe_line(
     model: str,
     parameters: int,
     objective: str,
     masking: str,
-    rate: str,
     data: str,
     tokens: int,
     hardware: str,
@@ -72,18 +66,17 @@ def recipe_line(
 ) -> str:
     """The recipe in one sentence.
 
-    >>> recipe_line("bert_tiny", 4_200_000, "mlm", "span", "30% -> 15%", "sotu", 2_700_000, "cpu bf16", 1500, 240)
+    >>> recipe_line("bert_tiny", 4_200_000, "mlm", "span 30% -> 15%", "sotu", 2_700_000, "cpu bf16", 1500, 240)
     'bert_tiny 4.2M - mlm - span 30% -> 15% - sotu 2.7M tokens - cpu bf16 - 1,500 steps, about 4 min'
     """
-    masked = f"{masking} {rate}".strip()
-    parts = [f"{model} {compact(parameters)}", objective, masked, f"{data} {compact(tokens)} tokens", hardware]
+    parts = [f"{model} {compact(parameters)}", objective, masking, f"{data} {compact(tokens)} tokens", hardware]
     about = f", about {duration(seconds)}" if seconds is not None else ""
     return " - ".join([part for part in parts if part] + [f"{steps:,} steps{about}"])
 
 
-def run_name(model: str, objective: str, masking: str, rate: str, data: str, seed: int) -> str:
+def run_name(model: str, objective: str, masking: str, data: str, seed: int) -> str:
     """The name a run has in W&B: readable, from the recipe."""
-    return " ".join(part for part in (model, objective, masking, rate, data, f"seed {seed}") if part)
+    return " ".join(part for part in (model, objective, masking, data, f"seed {seed}") if part)
 
 
 def summary(
@@ -99,12 +92,15 @@ def summary(
     for name in metrics:  # other networks' or views' numbers, such as generator/ruler/loss
         if name not in shown and not name.endswith("/reason") and "ruler/" in name:
             shown[name] = (name, "")
+    given = ""  # the reason that stands in the row above
     for name, (title, meaning) in shown.items():
         if name not in metrics:
             continue
         value = metrics[name]
         if value is None:
-            table.add_row(title, "-", escape(str(metrics.get(f"{name}/reason", ""))))
+            reason = str(metrics.get(f"{name}/reason") or metrics.get(f"{name.rpartition('/')[0]}/reason", ""))
+            table.add_row(title, "-", escape(reason) if reason != given else "")
+            given = reason
         elif name == "seconds":
             done = f"{metrics.get('steps', 0):,} steps, {compact(metrics.get('tokens', 0))} tokens"
             table.add_row(title, duration(value), done)

@@ -65,13 +65,13 @@ def tracked_job(folder: str | Path) -> Iterator[Job]:
     A single run's exception goes on to the caller. A job of a multirun ends quietly with its error in status.json and
     its traceback in error.log, and the sweep's report (`maskwright.tracking.sweep`) names it and exits with status 1.
     A preempted job and Ctrl-C stop the whole multirun, since whoever asked for that wants the machine back. Ranks other
-    than 0 write nothing.
+    than 0 write nothing, but error-rank-<n>.log when they fail: rank 0 may be stopped before it can say why.
     """
     folder = Path(folder)
     multirun, (overrides, number) = in_multirun(), _task()
     job = Job(folder, silent=_rank() != 0)
-    if not job.silent:
-        (folder / "error.log").unlink(missing_ok=True)
+    log = folder / (f"error-rank-{_rank()}.log" if job.silent else "error.log")
+    log.unlink(missing_ok=True)
     job.write("running", job=number, overrides=overrides, started=time.time(), command=rerun_command(folder, overrides))
     try:
         yield job
@@ -79,10 +79,10 @@ def tracked_job(folder: str | Path) -> Iterator[Job]:
         if isinstance(error, SystemExit) and error.code in (0, None):
             _well(job)
             raise
-        job.write("failed", ended=time.time(), error=sentence(error), command=rerun_command(folder, overrides))
-        if not job.silent and not (folder / "error.log").exists():  # the job's own processes may have written theirs
-            trace = "".join(traceback.format_exception(error))
-            (folder / "error.log").write_text(without_secrets(trace), encoding="utf-8")
+        with contextlib.suppress(OSError):  # the disk may be full; the error itself goes on
+            job.write("failed", ended=time.time(), error=sentence(error), command=rerun_command(folder, overrides))
+            if not log.exists() and folder.is_dir():  # the job's own processes may have written theirs
+                log.write_text(without_secrets("".join(traceback.format_exception(error))), encoding="utf-8")
         if not multirun or isinstance(error, KeyboardInterrupt):
             raise
         print(f"job {number} failed: {sentence(error)} (see {folder / 'error.log'})", file=sys.stderr, flush=True)
@@ -159,13 +159,21 @@ def run_on_devices(folder: str | Path, processes: int, script: str | Path) -> di
         code = child.wait()
     status = read_status(folder)
     if code != 0 and status.get("state") != "preempted":
-        said = status.get("error")
+        said = status.get("error") or _said_by_ranks(folder)
         raise JobFailed(str(said) if said else f"the job's processes ended with status {code}.")
     return _read(folder / "metrics.json")
 
 
-def runs_elsewhere(processes: int) -> bool:
-    """Whether this task must hand itself to `run_on_devices`: a job of a multirun that wants several processes."""
+def runs_elsewhere(processes: int, machines: int = 1) -> bool:
+    """Whether this task must hand itself to `run_on_devices`: a job of a multirun that wants several processes.
+
+    Raises RecipeError where it wants several machines: a multirun starts processes on its own only.
+    """
+    if machines > 1 and in_multirun():
+        raise RecipeError(
+            f"hardware.nodes is {machines}, and the jobs of a multirun run on one machine; start each as a run of its "
+            "own."
+        )
     return processes > 1 and in_multirun()
 
 
@@ -181,6 +189,13 @@ def sentence(error: BaseException) -> str:
     text = lines[0] if lines else ""
     named = text if isinstance(cause, RecipeError | JobFailed) else f"{type(cause).__name__}: {text}".rstrip(": ")
     return str(without_secrets(named))
+
+
+def _said_by_ranks(folder: Path) -> str | None:
+    """The last line of the first log that another rank than 0 has left."""
+    logs = sorted(folder.glob("error-rank-*.log"))
+    lines = logs[0].read_text(encoding="utf-8").strip().splitlines() if logs else []
+    return lines[-1].removeprefix(f"{RecipeError.__module__}.{RecipeError.__name__}: ") if lines else None
 
 
 @contextmanager

@@ -23,16 +23,14 @@ class RunFacts:
     """What a logger may know of a run before it starts.
 
     name: readable, from the recipe. group: the multirun it belongs to, or None. step: optimizer steps that a resumed
-    run has already done (0 when killed before its first checkpoint), None for a new run. logged: the largest step in
-    metrics.csv before it was rewound, -1 if none. config: the resolved recipe, plain values. facts: git commit,
-    fingerprints, parameter count ...
+    run has already done (0 when killed before its first checkpoint), None for a new run. config: the resolved recipe,
+    plain values. facts: git commit, fingerprints, parameter count ...
     """
 
     name: str
     folder: Path
     group: str | None = None
     step: int | None = None
-    logged: int = -1
     config: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -169,12 +167,12 @@ class Wandb:
         mode = self._mode(wandb)
         memory = _Memory(run.folder / "wandb.json")
         group = self.group or run.group or memory.group
-        mark = max(memory.logged, run.logged)
         # a W&B sweep agent names the run itself
         run_id = os.environ.get("WANDB_RUN_ID") or (memory.id if run.step is not None else None)
         if run.step is None or run_id is None or run_id != memory.id:
-            run_id, mark = run_id or uuid.uuid4().hex[:8], -1
-        memory.keep(run_id, group, mark)
+            memory.keep(run_id or uuid.uuid4().hex[:8], group, -1, ())
+        else:
+            memory.keep(run_id, group, memory.logged, memory.names)
         # otherwise wandb.init would join an unfinished run of this process and overwrite its config (in a multirun)
         wandb.finish()
         quiet = wandb.Settings(silent=True, console="off")
@@ -184,14 +182,14 @@ class Wandb:
             mode=mode,
             group=group,
             name=run.name,
-            id=run_id,
+            id=memory.id,
             resume="allow",
             dir=str(run.folder),
             tags=self.tags or None,
             config=without_secrets({**run.config, "facts": run.facts}),
             settings=quiet,
         )
-        return [WandbLogger(run.folder, experiment, mode, memory, mark)]
+        return [WandbLogger(run.folder, experiment, mode, memory)]
 
     def _mode(self, wandb: Any) -> Any:
         asked = os.environ.get("WANDB_MODE")
@@ -206,28 +204,34 @@ class Wandb:
 
 
 class WandbLogger(RunLogger):
-    """One W&B run. Steps up to `mark` are already there from before a kill and are skipped: W&B cannot rewind."""
+    """One W&B run. What is already there from before a kill is skipped: W&B cannot rewind.
 
-    def __init__(self, folder: Path, experiment: Any, mode: str, memory: _Memory, mark: int) -> None:
+    At the last step it had, only names that it has not are taken, as of a validation that was killed.
+    """
+
+    def __init__(self, folder: Path, experiment: Any, mode: str, memory: _Memory) -> None:
         super().__init__(folder)
-        self.experiment, self.memory, self.mark = experiment, memory, mark
+        self.experiment, self.memory = experiment, memory
         if mode == "online":
             self.where = f"W&B: {experiment.url}"
         elif mode == "offline":
             self.where = f"W&B offline: wandb sync --append {_short(Path(experiment.dir).parent)}"
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        step = int(step or 0)
-        if step > self.mark:
-            self.experiment.log({k: v for k, v in _scalars(metrics).items() if k != "epoch"}, step=step)
-            self.memory.keep(self.memory.id, self.memory.group, step)
+        self._log({k: v for k, v in _scalars(metrics).items() if k != "epoch"}, int(step or 0))
 
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
-        if step > self.mark:
-            import wandb
+        import wandb
 
-            data = [[str(cell) for cell in row] for row in rows]
-            self.experiment.log({name: wandb.Table(columns=list(columns), data=data)}, step=step)
+        data = [[str(cell) for cell in row] for row in rows]
+        self._log({name: wandb.Table(columns=list(columns), data=data)}, step)
+
+    def _log(self, values: dict[str, Any], step: int) -> None:
+        had = self.memory.names if step == self.memory.logged else ()
+        new = {name: value for name, value in values.items() if name not in had}
+        if new and step >= self.memory.logged:
+            self.experiment.log(new, step=step)
+            self.memory.keep(self.memory.id, self.memory.group, step, (*had, *new))
 
     def log_summary(self, values: Mapping[str, Any]) -> None:
         self.experiment.summary.update({k: v for k, v in values.items() if v is not None})
@@ -237,7 +241,7 @@ class WandbLogger(RunLogger):
 
 
 class _Memory:
-    """wandb.json in the run's folder: the run's id and group, and the largest step that W&B has had."""
+    """wandb.json in the run's folder: the run's id and group, the last step that W&B has had, and its names there."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -248,13 +252,13 @@ class _Memory:
         self.id: str | None = kept.get("id")
         self.group: str | None = kept.get("group")
         self.logged: int = kept.get("logged", -1)
+        self.names: tuple[str, ...] = tuple(kept.get("names", ()))
 
-    def keep(self, run_id: str | None, group: str | None, logged: int) -> None:
-        if (run_id, group, logged) == (self.id, self.group, self.logged) and self.path.exists():
-            return
-        self.id, self.group, self.logged = run_id, group, logged
+    def keep(self, run_id: str | None, group: str | None, logged: int, names: Sequence[str]) -> None:
+        self.id, self.group, self.logged, self.names = run_id, group, logged, tuple(names)
+        kept = {"id": run_id, "group": group, "logged": logged, "names": list(names)}
         beside = self.path.with_suffix(".new")
-        beside.write_text(json.dumps({"id": run_id, "group": group, "logged": logged}) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(kept) + "\n", encoding="utf-8")
         os.replace(beside, self.path)
 
 

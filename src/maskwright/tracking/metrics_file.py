@@ -59,20 +59,15 @@ class MetricsFile:
             with self.path.open("a", encoding="utf-8", newline="") as file:
                 file.write(self._line(self._last))
 
-    def rewind(self, step: int) -> int:
-        """Drop the rows after `step` (-1 drops all) and a half-written last line, atomically.
-
-        Returns the largest step that had been logged before (-1 if none), so that a logger which cannot rewind can skip
-        what it already has.
-        """
+    def rewind(self, step: int) -> None:
+        """Drop the rows after `step` (-1 drops all) and a half-written last line, atomically."""
         if not self.path.exists():
-            return -1
+            return
         rows = self._read(self.path.read_text(encoding="utf-8"))
         kept = [row for row in rows if int(row["step"]) <= step]
         if not kept:
             self.columns = ["step"]
         self._rewrite(kept)
-        return max((int(row["step"]) for row in rows), default=-1)
 
     def rows(self) -> list[dict[str, str]]:
         """All rows as text, empty cells left out."""

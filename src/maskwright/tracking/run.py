@@ -83,8 +83,8 @@ def record(
     if rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
         file = MetricsFile(folder / "metrics.csv")
-        logged = file.rewind(-1 if step is None else step)
-        run = RunFacts(name, folder, group, step, logged, config, facts)
+        file.rewind(-1 if step is None else step)
+        run = RunFacts(name, folder, group, step, config, facts)
         kept.loggers = [FileLogger(file), *recipe.open(run)]
     try:
         yield kept
@@ -95,8 +95,11 @@ def record(
 
 
 def git_commit(folder: str | Path) -> str | None:
-    """The commit of the source tree in `folder`, with "+changes" if files differ from it; None outside git."""
+    """The commit of the source tree in `folder`, with "+changes" if files differ from it; None where git keeps no file
+    of it, as where the package is installed."""
     try:
+        if not _git(folder, "ls-files"):
+            return None
         commit = _git(folder, "rev-parse", "HEAD")
         return commit + ("+changes" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 
 from maskwright.errors import RecipeError
 from maskwright.models.export import export
@@ -37,7 +38,7 @@ class Validated(Callback):
         for prefix, network in pl_module.objective.ruled().items():
             if not isinstance(network, str) and self.record.loggers and self._example is not None:
                 rows = fill_ins.held_out(network, self.tokenizer, self._example, EXAMPLES)
-                self.record.table(f"{prefix}_fill_ins".replace("/", "_"), ("text", "truth", "fill-ins"), rows, step)
+                self.record.table(f"{prefix}_fill_ins".replace("/", "_"), fill_ins.COLUMNS, rows, step)
 
 
 class ExportAtPowers(Callback):
@@ -51,13 +52,11 @@ class ExportAtPowers(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         step = trainer.global_step
         power = round(math.log(step, self.base))
-        if step != round(self.base**power) or not trainer.is_global_zero:
+        if step != round(self.base**power):
             return
-        if self.average is None:
-            return self._export(pl_module, step)
-        with self.average.averaged(pl_module):
-            self._export(pl_module, step)
-
-    def _export(self, module: LightningModule, step: int) -> None:
-        for below, network in module.objective.exports().items():  # type: ignore[union-attr,operator]
-            export(network, self.tokenizer, self.folder / f"step-{step:08d}" / below, {"figures": {"steps": step}})
+        with self.average.averaged(pl_module) if self.average is not None else nullcontext():
+            whole = pl_module.whole()
+            if trainer.is_global_zero:
+                for below, network in whole.exports().items():
+                    folder = self.folder / f"step-{step:08d}" / below
+                    export(network, self.tokenizer, folder, {"figures": {"steps": step}})

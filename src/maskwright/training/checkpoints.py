@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import zipfile
@@ -15,6 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from maskwright.errors import RecipeError
+from maskwright.training.health import FULL, WATCHED, refuse_broken
 
 _NAME = re.compile(r"step-(\d+)\.ckpt")
 
@@ -37,6 +37,12 @@ def whole(path: str | Path) -> bool:
             return archive.testzip() is None
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         return False
+
+
+def remove_torn(folder: str | Path) -> None:
+    """Delete what a process that was killed while it wrote a checkpoint has left. No other may be writing there."""
+    for path in Path(folder).glob(".step-*.ckpt.*.part"):
+        path.unlink(missing_ok=True)
 
 
 def newest(folder: str | Path) -> Path | None:
@@ -89,7 +95,8 @@ class StepCheckpoint(Checkpoint):
 
     It saves at the end of a training batch, where weights, counters and the other callbacks' state agree; where a
     validation follows the batch it saves after that, since Lightning does not run it again on resume. The last batch
-    is the one that reaches trainer.max_steps. Raises RecipeError for impossible settings.
+    is the one that reaches trainer.max_steps. Raises RecipeError for impossible settings, and in place of saving a
+    network whose loss or gradient is not finite: good checkpoints would make room for it.
     """
 
     def __init__(self, folder: str | Path, every: int, keep: int = 2) -> None:
@@ -105,6 +112,7 @@ class StepCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
+            refuse_broken(outputs, trainer.global_step, WATCHED)
             self._after_validation = validation_follows(trainer)
             if not self._after_validation:
                 self.save(trainer)
@@ -147,7 +155,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _not_written(path: Path, error: Exception) -> RecipeError:
     number = getattr(error, "errno", None) or getattr(error.__context__, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT):
+    if number in FULL:
         reason = "the disk is full; free some space"
     else:
         reason = f"{getattr(error, 'strerror', None) or error}; check the folder"

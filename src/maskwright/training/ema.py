@@ -10,7 +10,6 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from maskwright.errors import RecipeError
 
@@ -20,12 +19,12 @@ class WeightAverage(Callback):
 
     The n-th update (from 0) keeps min(decay, (1 + n) / (10 + n)) of the average, so that short runs are not held back
     by their first weights. Validation sees the average. The average is saved with the checkpoints. Buffers are not
-    averaged. Raises RecipeError for an impossible decay and for sharded weights.
+    averaged. Raises RecipeError for an impossible decay.
     """
 
     def __init__(self, decay: float = 0.999) -> None:
         if not 0 < decay < 1:
-            raise RecipeError(f"training.ema is {decay}; a decay lies between 0 and 1, or give null for no average.")
+            raise RecipeError(f"trainer.ema is {decay}; a decay lies between 0 and 1, or give null for no average.")
         self.decay = decay
         self.updates = 0
         self._average: dict[str, Tensor] = {}
@@ -37,8 +36,6 @@ class WeightAverage(Callback):
     def start(self, network: nn.Module) -> None:
         """Begins with a copy of the weights, or goes on from what a checkpoint brought."""
         weights = _trainable(network)
-        if any(isinstance(weight, DTensor) for weight in weights.values()):
-            raise RecipeError("training.ema does not work with hardware=fsdp; use hardware=ddp or training.ema=null.")
         saved = self._average or {name: weight.detach() for name, weight in weights.items()}
         if {name: weight.shape for name, weight in saved.items()} != {n: w.shape for n, w in weights.items()}:
             raise RecipeError("The saved weight average is of another network; resume with the run's own config.")

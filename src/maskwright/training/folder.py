@@ -8,6 +8,7 @@ checkpoints/   step-<n>.ckpt                     export/       the trained netwo
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ class RunFolder:
         self.config, self.facts = self.path / "config.yaml", self.path / "run.json"
         self.checkpoints, self.export = self.path / "checkpoints", self.path / "export"
 
-    def begin(self, cfg: DictConfig) -> None:
-        """Write config.yaml. Raises RecipeError when another run lives here."""
+    def begin(self, cfg: DictConfig, choices: Mapping[str, str]) -> None:
+        """Write config.yaml and which options were chosen. Raises RecipeError when another run lives here."""
         if self.config.exists():
             raise RecipeError(
                 f"{self.path} already holds a run; continue it with resume={self.path}, "
@@ -41,15 +42,27 @@ class RunFolder:
         plain = OmegaConf.to_container(cfg, resolve=True)
         assert isinstance(plain, dict)
         plain.pop("hydra", None)
+        self.record({"choices": dict(choices)})  # first: a folder with config.yaml can be resumed
         write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(without_secrets(plain))))
 
     def record(self, facts: Mapping[str, Any]) -> None:
         """Write run.json."""
         write_text(self.facts, json.dumps(facts, indent=1) + "\n")
 
+    def choices(self) -> dict[str, str]:
+        """Which option of each config group the run was begun with."""
+        return json.loads(self.facts.read_text(encoding="utf-8"))["choices"]
+
     def recorded(self) -> dict[str, Any] | None:
-        """run.json; None when the run was killed before it was written."""
-        return json.loads(self.facts.read_text(encoding="utf-8")) if self.facts.exists() else None
+        """run.json; None when the run was killed before it was whole."""
+        facts = json.loads(self.facts.read_text(encoding="utf-8")) if self.facts.exists() else {}
+        return facts if "hardware" in facts else None
+
+    def clear(self) -> None:
+        """Delete the halves of files that a killed process has left."""
+        checkpoints.remove_torn(self.checkpoints)
+        for half in (*self.path.glob(".export.*"), *(self.path / "exports").glob(".step-*")):
+            shutil.rmtree(half, ignore_errors=True)
 
 
 def resumed(folder: str | Path, cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:

@@ -8,15 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from maskwright.errors import RecipeError
-
-if TYPE_CHECKING:
-    from torch.distributed.device_mesh import DeviceMesh
 
 _ACCELERATORS = ("auto", "cpu", "cuda")
 _STRATEGIES = ("single", "ddp", "fsdp")
@@ -54,12 +51,29 @@ class Chosen:
         """The same with what decides the bits taken from a run's record; this machine must still be able to do it."""
         return replace(self, **{name: recorded[name] for name in ("precision", "threads", "micro_rows", "compile")})
 
+    @property
+    def processes(self) -> int:
+        """Over all machines."""
+        return self.devices * self.nodes
+
+    def check(self, rows: int, averaged: bool) -> None:
+        """Raises RecipeError where `rows` per step, or an average of the weights, do not go with the devices."""
+        if rows % self.processes:
+            raise RecipeError(
+                f"a batch of {rows} rows cannot be shared by {self.processes} devices; set batch.rows to a multiple of "
+                f"{self.processes}."
+            )
+        if self.strategy == "fsdp" and averaged:
+            raise RecipeError("trainer.ema does not work with hardware=fsdp; use hardware=ddp or trainer.ema=null.")
+        if self.strategy == "fsdp" and self.compile:
+            raise RecipeError("hardware.compile does not work with hardware=fsdp; use hardware=ddp or set it to false.")
+
     def apply(self) -> None:
         """Sets this process's threads, and the deterministic kernels without which compiled CPU steps are not exact."""
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
-        if self.compile and self.accelerator == "cpu":
-            torch.use_deterministic_algorithms(True)
+        # set back too: another job of the same process may have compiled
+        torch.use_deterministic_algorithms(self.compile and self.accelerator == "cpu")
         if self.accelerator == "cpu":
             _keep_freed_memory()
 
@@ -81,7 +95,7 @@ class Chosen:
             return DDPStrategy(gradient_as_bucket_view=True)
         if self.strategy == "fsdp":
             return ModelParallelStrategy(
-                data_parallel_size=self.devices * self.nodes, tensor_parallel_size=1, save_distributed_checkpoint=False
+                data_parallel_size=self.processes, tensor_parallel_size=1, save_distributed_checkpoint=False
             )
         return "auto"
 
@@ -171,20 +185,6 @@ class Hardware:
             return int(self.workers)
         # Rows are read from memory maps in microseconds; on a CPU, workers would only take cores from the step.
         return 0 if accelerator == "cpu" else max(1, min(4, physical_cores() // devices - 1))
-
-
-def shard(network: nn.Module, mesh: DeviceMesh) -> None:
-    """Spreads the weights of each layer, then of what is left, over the devices of a one-dimensional mesh (FSDP2).
-
-    For `LightningModule.configure_model` with strategy fsdp: mesh = self.device_mesh["data_parallel"]. Call it once.
-    """
-    from torch.distributed.fsdp import fully_shard
-
-    for stack in [module for module in network.modules() if isinstance(module, nn.ModuleList)]:
-        for layer in stack:
-            if any(True for _ in layer.parameters()):
-                fully_shard(layer, mesh=mesh)
-    fully_shard(network, mesh=mesh)
 
 
 def _keep_freed_memory() -> None:
@@ -293,18 +293,6 @@ def micro_rows_by_memory(rows: int, bytes_per_row: float, share: float = 0.5) ->
     while size > 1 and size * bytes_per_row > room:
         size = -(-size // 2)
     return size
-
-
-def activation_bytes(
-    length: int, hidden: int, feed_forward: int, layers: int, vocabulary: int, predicted: int, heads: int = 0
-) -> float:
-    """Rough bytes that one row of `length` tokens keeps for the backward pass, in float32.
-
-    predicted: positions that go through the vocabulary projection. heads: 0 where attention keeps no length x length
-    weights (sdpa), else their number.
-    """
-    per_layer = length * (20 * hidden + 4 * feed_forward) + 4 * heads * length**2
-    return 4.0 * (layers * per_layer + 4 * predicted * vocabulary)
 
 
 def available_memory() -> float:

@@ -6,24 +6,26 @@ denominator is known over all micro-batches and ranks, and the gradient does not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from maskwright.data.batch import Batch
-from maskwright.errors import RecipeError
 from maskwright.evaluation.ruler import Tally
 from maskwright.masking.columns import Column, named
 from maskwright.masking.noise import mixed_seed
 from maskwright.masking.weights import Live
 from maskwright.objectives import Objective
+from maskwright.training.health import refuse_broken
 from maskwright.training.optimizers import OptimizerRecipe
 from maskwright.training.schedules import Schedule
+from maskwright.training.sharding import Sharded
 
 LiveState = tuple[Live, str | Column]  # state that training moves, and the column that it looks at
 
@@ -31,8 +33,8 @@ LiveState = tuple[Live, str | Column]  # state that training moves, and the colu
 class Pretraining(L.LightningModule):
     """Trains one objective. `training_step` returns what a step measured, as detached tensors and numbers:
 
-    loss and loss/<term>; <name> for terms of weight 0; rate, achieved_rate; tokens (real, over all ranks); grad_norm;
-    lr/<group>.
+    loss and loss/<term>; <name> for terms of weight 0; rate and achieved_rate of the first view, rate/<view> and
+    achieved_rate/<view> of others; tokens (real, over all ranks); grad_norm; lr/<group>.
     """
 
     def __init__(
@@ -58,6 +60,21 @@ class Pretraining(L.LightningModule):
         self.steps, self.micro_rows, self.dropout_seed, self.clip = steps, micro_rows, dropout_seed, clip
         self.validation: dict[str, float] = {}  # what the last validation measured
         self.validated_at = -1  # after how many steps
+        self._sharded: Sharded | None = None  # with hardware.strategy fsdp
+        self._gathered: AbstractContextManager[None] = nullcontext()
+
+    def configure_model(self) -> None:
+        # Lightning asks again before a validation on its own.
+        if self.device_mesh is not None and self._sharded is None:
+            self._sharded = Sharded(self.objective, self.device_mesh["data_parallel"], self.global_rank == 0)
+
+    def whole(self) -> Objective | None:
+        """The objective with all its weights, for exports; None on other ranks of a sharded run. All ranks call it."""
+        return self.objective if self._sharded is None else self._sharded.whole()
+
+    def on_fit_start(self) -> None:
+        # Each process estimates what fits. All take the estimate of rank 0, which is the recorded one.
+        self.micro_rows = self.trainer.strategy.broadcast(self.micro_rows)
 
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer_recipe.build(self.objective)
@@ -76,12 +93,10 @@ class Pretraining(L.LightningModule):
         micro_batches = list(batch.micro_batches(self.micro_rows))
         for number, micro in enumerate(micro_batches):
             torch.manual_seed(mixed_seed(self.dropout_seed, batch.step, number, self.global_rank))
-            last = number == len(micro_batches) - 1
-            with nullcontext() if last or ranks == 1 else self.trainer.strategy.block_backward_sync():  # type: ignore[attr-defined]
+            with self._gradients_shared(number == len(micro_batches) - 1):
                 loss = self._loss(micro, share, sums, moved)
-                self.manual_backward(
-                    loss * ranks
-                )  # the strategy averages gradients over ranks; denominators are global
+                # the strategy averages gradients over ranks; denominators are global
+                self.manual_backward(loss * ranks)
         grad_norm = self._clip()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -112,7 +127,19 @@ class Pretraining(L.LightningModule):
         """The gradient's norm before clipping."""
         parameters = [parameter for parameter in self.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.clip or float("inf"))
-        return norm.detach()
+        return (norm.full_tensor() if isinstance(norm, DTensor) else norm).detach()
+
+    @contextmanager
+    def _gradients_shared(self, now: bool) -> Iterator[None]:
+        """Whether the backward pass inside sums gradients over ranks: only the last micro-batch's does."""
+        if self._sharded is not None:
+            self._sharded.share_gradients(now)
+            yield
+        elif now or self.trainer.world_size == 1:
+            yield
+        else:
+            with self.trainer.strategy.block_backward_sync():  # type: ignore[attr-defined]
+                yield
 
     def _over_ranks(self, sums: Tensor) -> Tensor:
         """Summed over all ranks."""
@@ -126,23 +153,34 @@ class Pretraining(L.LightningModule):
         grad_norm: Tensor,
         optimizer: Optimizer,
     ) -> dict[str, Any]:
-        masked = [(view.outcome_BL > 0).sum() for view in batch.views.values()] or [torch.zeros((), device=self.device)]
-        rates = [view.rate_B.mean() for view in batch.views.values()] or [torch.zeros((), device=self.device)]
-        maskable = [view.maskable_BL.sum() for view in batch.views.values()] or masked
-        valid_BL = batch.rows["document"] > 0
-        facts = torch.stack([valid_BL.sum().double(), masked[0].double(), maskable[0].double(), *sums.values()])
-        tokens, selected, candidates, *totals = self._over_ranks(facts)
-        values = {name: total * share[name] for name, total in zip(sums, totals, strict=True)}
+        counts = [(batch.rows["document"] > 0).sum()]
+        for view in batch.views.values():
+            counts += [view.rate_B.double().sum(), (view.outcome_BL > 0).sum(), view.maskable_BL.sum()]
+        facts = self._over_ranks(torch.stack([*(count.double() for count in counts), *sums.values()]))
+        tokens, *of_views = facts[: len(counts)]
+        values = {name: total * share[name] for name, total in zip(sums, facts[len(counts) :], strict=True)}
         weights = self.objective.weights
         measured: dict[str, Any] = {
             (f"loss/{name}" if weights[name] else name): value for name, value in values.items()
         }
         measured["loss"] = sum(weights[name] * value for name, value in values.items())
-        if batch.views:
-            measured["rate"], measured["achieved_rate"] = rates[0], selected / candidates.clamp(min=1)
+        rows = len(batch) * self.trainer.world_size
+        for number, name in enumerate(batch.views):
+            rate, selected, candidates = of_views[3 * number : 3 * number + 3]
+            behind = f"/{name}" if number else ""
+            measured[f"rate{behind}"] = rate / rows
+            measured[f"achieved_rate{behind}"] = selected / candidates.clamp(min=1)
         measured |= {"tokens": tokens, "grad_norm": grad_norm}
         measured |= {f"lr/{group['name']}": group["lr"] for group in optimizer.param_groups}
         return measured
+
+    def on_validation_start(self) -> None:
+        # Ranks may have unequal numbers of batches, and examples are filled in on one rank only.
+        self._gathered = self._sharded.gathered() if self._sharded is not None else nullcontext()
+        self._gathered.__enter__()
+
+    def on_validation_end(self) -> None:
+        self._gathered.__exit__(None, None, None)
 
     def on_validation_epoch_start(self) -> None:
         self._heldout: dict[str, list[Tensor]] = {}
@@ -168,19 +206,14 @@ class Pretraining(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         results: dict[str, float] = {}
-        for name, parts in self._heldout.items():
-            total, count = self._over_ranks(torch.stack(parts).sum(0)).tolist()
-            results[f"heldout/{name}"] = total / max(count, 1)
+        nothing = [torch.zeros(2, dtype=torch.float64, device=self.device)]  # a rank may have had no rows
+        terms = list(self.objective.weights)
+        for name in [*terms, *(f"{term}/{group}" for term in terms for group in self.groups)]:
+            total, count = self._over_ranks(torch.stack(self._heldout.get(name, nothing)).sum(0)).tolist()
+            if count:
+                results[f"heldout/{name}"] = total / count
         for prefix, tally in self._rulers.items():
-            for name, value in tally.result(self._over_ranks(tally.sums_4)).items():
+            for name, value in tally.result(self._over_ranks(tally.sums_4.to(self.device))).items():
                 results[f"{prefix}/{name}"] = value
         self.validation, self.validated_at = results, self.global_step
-        self._refuse_nan(results)
-
-    def _refuse_nan(self, results: Mapping[str, float]) -> None:
-        broken = [name for name, value in results.items() if value != value]
-        if broken:
-            raise RecipeError(
-                f"{broken[0]} is not a number at step {self.global_step}; lower optimizer.lr, or set "
-                "trainer.clip=1 and hardware.precision=32, and start again (the checkpoints before it are kept)."
-            )
+        refuse_broken(results, self.global_step)

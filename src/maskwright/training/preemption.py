@@ -7,10 +7,12 @@ import threading
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from maskwright.training.checkpoints import StepCheckpoint, validation_follows
+from maskwright.training.health import WATCHED, refuse_broken
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
@@ -19,8 +21,9 @@ class Preemption(Checkpoint):
     """Turns a signal to any rank into a checkpoint of the running step and an end of `Trainer.fit`, without an error.
 
     `stopped` then tells that training is not finished; the entry point says how to resume and exits with status 0,
-    since what was asked for was done. A validation that follows the step is run first, because Lightning would leave
-    it out on resume. Repeated signals change nothing: launchers often send the same one twice.
+    since what was asked for was done. With several ranks one more step is taken, after which all know. A validation
+    that follows the step is run first, because Lightning would leave it out on resume. Repeated signals change nothing:
+    launchers often send the same one twice.
     It counts as a checkpoint callback so that Lightning calls it after all others.
     """
 
@@ -28,6 +31,7 @@ class Preemption(Checkpoint):
         self.stopped = False
         self._checkpoint = checkpoint
         self._asked = False
+        self._votes: Any = None  # how many ranks were asked to stop, by the end of the step before
         self._after_validation = False
         self._before: dict[int, Any] = {}
 
@@ -39,11 +43,9 @@ class Preemption(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        asked = self._asked
-        if trainer.world_size > 1:
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        if not asked or trainer.global_step == trainer.max_steps:
+        if not self._agreed(trainer) or trainer.global_step == trainer.max_steps:
             return
+        refuse_broken(outputs, trainer.global_step, WATCHED)
         self._after_validation = validation_follows(trainer)
         if not self._after_validation:
             self._stop(trainer)
@@ -57,6 +59,15 @@ class Preemption(Checkpoint):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._restore()
+
+    def _agreed(self, trainer: Trainer) -> bool:
+        """Whether to stop now: the same answer on all ranks. With several it is read one step late, so that no step has
+        to wait for the devices."""
+        if trainer.world_size == 1:
+            return self._asked
+        before, device = self._votes, trainer.strategy.root_device
+        self._votes = trainer.strategy.reduce(torch.full((), float(self._asked), device=device), reduce_op="sum")
+        return before is not None and bool(before > 0)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True

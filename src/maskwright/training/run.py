@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +22,17 @@ from maskwright.data.order import Slice, SliceDataset, permutation
 from maskwright.data.prepare import Prepared
 from maskwright.evaluation.ruler import ruler_views
 from maskwright.masking.noise import mixed_seed, stream_id
-from maskwright.models.export import export
 from maskwright.tracking import console as screen
-from maskwright.tracking import fill_ins
 from maskwright.tracking.bar import progress
 from maskwright.tracking.meter import Meter
 from maskwright.tracking.run import Record, git_commit, record
 from maskwright.training.callbacks import ExportAtPowers, Validated
 from maskwright.training.checkpoints import AtomicCheckpointIO, StepCheckpoint
 from maskwright.training.ema import WeightAverage
+from maskwright.training.finish import figures, leave
 from maskwright.training.folder import RunFolder, checkpoint_to_resume
 from maskwright.training.hardware import Chosen, matmul_peak_flops
+from maskwright.training.health import StopWhenBroken, full_disk_explained
 from maskwright.training.module import Pretraining
 from maskwright.training.preemption import Preemption, ignore_in_worker
 from maskwright.training.recipe import Recipe, assemble, planned_steps, rows_per_step
@@ -43,25 +45,29 @@ class Preempted(SystemExit):
     code = 0
 
 
-FILL_INS = 6  # example sentences at the end
-
-
 def pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: str | None = None) -> dict[str, Any]:
     """Train as `cfg` says, leave everything in `folder`, and return the final figures (metrics.json).
 
     choices: which option of each config group was chosen. group: the multirun that this run belongs to, or None.
     Raises RecipeError for whatever the user can mend.
     """
+    with full_disk_explained(folder):
+        return _pretrain(cfg, choices, folder, group)
+
+
+def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: str | None) -> dict[str, Any]:
+    """Everything up to the first step."""
     began = time.perf_counter()
     quiet()
     run = RunFolder(folder)
     known = run.recorded() if cfg.resume else None
-    choices = known["choices"] if known else dict(choices)
+    choices = run.choices() if cfg.resume else dict(choices)
     recipe = assemble(cfg, choices)
     chosen = _hardware(recipe, known)
+    chosen.check(rows_per_step(cfg), averaged=cfg.trainer.ema is not None)
     chosen.apply()
-    if not cfg.resume and _first_process():
-        run.begin(cfg)
+    if _first_process():
+        run.clear() if cfg.resume else run.begin(cfg, choices)
 
     console = Console(highlight=False)
     prepared = recipe.prepare(cfg)
@@ -79,7 +85,7 @@ def pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: s
         if known
         else matmul_peak_flops(device, torch.bfloat16 if chosen.precision == "bf16" else torch.float32)
     )
-    batch = first_batch(data, chosen.devices * chosen.nodes).to(device)
+    batch = first_batch(data, chosen.processes).to(device)
     batch.views = data.views(batch)
     micro_rows, seconds = rehearse(recipe.objective, batch, chosen, device)
     chosen = chosen.with_micro_rows(micro_rows)
@@ -93,6 +99,7 @@ def pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: s
         "steps": data.steps,
         "peak_flops": peak,
         "git_commit": git_commit(Path(__file__).parent),
+        "versions": {name: version(name) for name in ("torch", "lightning", "transformers")},
     }
     if not known and _first_process():
         run.record(facts)
@@ -105,8 +112,10 @@ def pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: s
         console.print(f"[dim]{prepared.summary}[/dim]")
         if step is not None:
             console.print(f"resumed after step {step:,} in {folder}", soft_wrap=True)
+            for change in _changes(facts, chosen):
+                console.print(f"note: {change}; the run goes on, but perhaps no longer bit for bit", soft_wrap=True)
     name = screen.run_name(
-        _model_name(recipe), choices.get("objective", ""), _masking(recipe), "", recipe.corpus.name, cfg.seed
+        _model_name(recipe), choices.get("objective", ""), _masking(recipe), recipe.corpus.name, cfg.seed
     )
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
@@ -147,12 +156,12 @@ def _train(
         objective.compile_networks()
     predicted = max(data.masks.most.values(), default=0)
     per_token = objective.flops(1, predicted) / recipe.packing.length
-    meter = Meter(per_token, facts["peak_flops"] * chosen.devices * chosen.nodes)
+    meter = Meter(per_token, facts["peak_flops"] * chosen.processes)
     saver = StepCheckpoint(run.checkpoints, cfg.checkpoint.every, cfg.checkpoint.keep)
     average = WeightAverage(trainer_cfg.ema) if trainer_cfg.ema is not None else None
     preemption = Preemption(saver)
     callbacks: list[Any] = [Validated(log, prepared.tokenizer), *([average] if average else []), meter]
-    callbacks += [progress(meter, console), saver, preemption]
+    callbacks += [progress(meter, console), StopWhenBroken(), saver, preemption]
     if cfg.export.at_powers_of is not None:
         callbacks.append(ExportAtPowers(run.path / "exports", prepared.tokenizer, cfg.export.at_powers_of, average))
     trainer = L.Trainer(
@@ -172,80 +181,21 @@ def _train(
     )
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
     if preemption.stopped:
-        console.print(
-            f"stopped after step {trainer.global_step:,} and saved; go on with: python train.py resume={run.path}",
-            soft_wrap=True,
-        )
+        if trainer.is_global_zero:
+            console.print(
+                f"stopped after step {trainer.global_step:,} and saved; go on with: python train.py resume={run.path}",
+                soft_wrap=True,
+            )
         raise Preempted
     if module.validated_at != data.steps:
         trainer.validate(module, datamodule=data, verbose=False)
-    metrics = _figures(objective, module, meter, time.perf_counter() - began)
-    if trainer.is_global_zero:
-        _leave(recipe, prepared, module, average, run, log, facts, cfg, metrics, console)
+    metrics = figures(objective, module.validation, meter, time.perf_counter() - began)
+    with average.averaged(module) if average else nullcontext():
+        whole = module.whole()
+        if trainer.is_global_zero and whole is not None:
+            leave(whole, recipe, prepared, run, log, metrics, console)
     trainer.strategy.barrier()
     return metrics
-
-
-def _leave(
-    recipe: Recipe,
-    prepared: Prepared,
-    module: Pretraining,
-    average: WeightAverage | None,
-    run: RunFolder,
-    log: Record,
-    facts: Mapping[str, Any],
-    cfg: DictConfig,
-    metrics: dict[str, Any],
-    console: Console,
-) -> None:
-    """Export, metrics.json, and the last screen."""
-    card = {
-        "text": recipe.sentence,
-        "recipe": OmegaConf.to_container(OmegaConf.load(run.config)),
-        "data": {
-            "summary": prepared.summary,
-            **{f"{name} fingerprint": key for name, key in prepared.fingerprints.items()},
-        },
-        "figures": {name: value for name, value in metrics.items() if not name.endswith("/reason")},
-    }
-    with average.averaged(module) if average else torch.no_grad():
-        for below, network in recipe.objective.exports().items():
-            export(network, prepared.tokenizer, run.export / below, card)
-        log.finish(metrics)
-        screen.summary(metrics, run.path, log.where, console)
-        ruled = [network for network in recipe.objective.ruled().values() if not isinstance(network, str)]
-        sentences = recipe.corpus.examples(prepared.tokenizer.mask_token)[:FILL_INS]
-        if ruled and sentences:
-            console.print()
-            fill_ins.show(fill_ins.fill_ins(ruled[0], prepared.tokenizer, sentences), console)
-        fill = sentences[0] if ruled and sentences and ruled[0] is recipe.objective.exports()[""] else None
-        screen.show_next(screen.next_commands(run.path, fill, _others(run.path, recipe)), console)
-
-
-def _others(folder: Path, recipe: Recipe) -> list[tuple[str, str]]:
-    """Commands that a curious user tries next."""
-    return [
-        ("see what a masking does to real rows", "python show_masks.py masking=span rate.value=0.4"),
-        ("train a discriminator with span masks", "python train.py objective=electra masking=span"),
-        (
-            "compare strategies and rates",
-            "python train.py -m masking=random,whole_word,span rate.value=0.15,0.40 seed=1,2",
-        ),
-    ]
-
-
-def _figures(objective: Any, module: Pretraining, meter: Meter, seconds: float) -> dict[str, Any]:
-    """metrics.json: what was measured, and null with a reason where a run has no such number."""
-    figures: dict[str, Any] = {}
-    for prefix, network in objective.ruled().items():
-        for name in ("loss", "accuracy", "bits_per_byte"):
-            figures[f"{prefix}/{name}"] = module.validation.get(f"{prefix}/{name}")
-        if isinstance(network, str):
-            figures[f"{prefix}/reason"] = network
-    figures |= {name: value for name, value in module.validation.items() if name not in figures}
-    figures |= meter.totals()
-    figures["wall_seconds"] = seconds
-    return figures
 
 
 def _data_module(cfg: DictConfig, recipe: Recipe, prepared: Prepared, chosen: Chosen) -> DataModule:
@@ -286,17 +236,20 @@ def _hardware(recipe: Recipe, known: Mapping[str, Any] | None) -> Chosen:
     return now
 
 
+def _changes(facts: Mapping[str, Any], chosen: Chosen) -> list[str]:
+    """What is not the same as when the run began, and may round differently."""
+    then = {**facts["versions"], "the device": facts["hardware"]["device"]}
+    now = {**{name: version(name) for name in facts["versions"]}, "the device": chosen.device}
+    return [f"{name} was {then[name]} and is {now[name]}" for name in then if then[name] != now[name]]
+
+
 def _line(
     recipe: Recipe, cfg: DictConfig, prepared: Prepared, chosen: Chosen, parameters: int, steps: int, seconds: float
 ) -> str:
-    device = (
-        f"{chosen.devices * chosen.nodes} x {chosen.accelerator}"
-        if chosen.devices * chosen.nodes > 1
-        else chosen.accelerator
-    )
+    device = f"{chosen.processes} x {chosen.accelerator}" if chosen.processes > 1 else chosen.accelerator
     precision = {"32": "float32"}.get(chosen.precision, chosen.precision)
     return screen.recipe_line(
-        _model_name(recipe), parameters, recipe.choices.get("objective", ""), _masking(recipe), "", recipe.corpus.name,
+        _model_name(recipe), parameters, recipe.choices.get("objective", ""), _masking(recipe), recipe.corpus.name,
         prepared.report["tokens"]["train"], f"{device} {precision}", steps, seconds,
     )  # fmt: skip
 

@@ -1,0 +1,74 @@
+"""What a run leaves at its end: exports, metrics.json, and the last screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from maskwright.data.prepare import Prepared
+from maskwright.models.export import export
+from maskwright.objectives import Objective
+from maskwright.tracking import console as screen
+from maskwright.tracking import fill_ins
+from maskwright.tracking.meter import Meter
+from maskwright.tracking.run import Record
+from maskwright.training.folder import RunFolder
+from maskwright.training.recipe import Recipe
+
+FILL_INS = 6  # example sentences at the end
+OTHERS = (
+    ("see what a masking does to real rows", "python show_masks.py masking=span rate.value=0.4"),
+    ("train a discriminator with span masks", "python train.py objective=electra masking=span"),
+    ("compare strategies and rates", "python train.py -m masking=random,whole_word,span rate.value=0.15,0.40 seed=1,2"),
+)
+
+
+def figures(objective: Objective, validation: Mapping[str, float], meter: Meter, seconds: float) -> dict[str, Any]:
+    """metrics.json: what was measured, and null with a reason where a run has no such number."""
+    found: dict[str, Any] = {}
+    for prefix, network in objective.ruled().items():
+        for name in ("loss", "accuracy", "bits_per_byte"):
+            found[f"{prefix}/{name}"] = validation.get(f"{prefix}/{name}")
+        if isinstance(network, str):
+            found[f"{prefix}/reason"] = network
+    found |= {name: value for name, value in validation.items() if name not in found}
+    found |= meter.totals()
+    found["wall_seconds"] = seconds
+    return found
+
+
+def leave(
+    objective: Objective,
+    recipe: Recipe,
+    prepared: Prepared,
+    run: RunFolder,
+    log: Record,
+    metrics: dict[str, Any],
+    console: Console,
+) -> None:
+    """Export the objective's networks with the weights that they hold, write the figures, and show what came of it."""
+    card = {
+        "text": recipe.sentence,
+        "recipe": OmegaConf.to_container(OmegaConf.load(run.config)),
+        "data": {
+            "summary": prepared.summary,
+            **{f"{name} fingerprint": key for name, key in prepared.fingerprints.items()},
+        },
+        "figures": {name: value for name, value in metrics.items() if not name.endswith("/reason")},
+    }
+    for below, network in objective.exports().items():
+        export(network, prepared.tokenizer, run.export / below, card)
+    log.finish(metrics)
+    screen.summary(metrics, run.path, log.where, console)
+    ruled = [network for network in objective.ruled().values() if not isinstance(network, str)]
+    sentences = recipe.corpus.examples(prepared.tokenizer.mask_token)[:FILL_INS]
+    if ruled and sentences:
+        console.print()
+        with torch.no_grad():
+            fill_ins.show(fill_ins.fill_ins(ruled[0], prepared.tokenizer, sentences), console)
+    fill = sentences[0] if ruled and sentences and ruled[0] is objective.exports()[""] else None
+    screen.show_next(screen.next_commands(run.path, fill, OTHERS), console)
