@@ -13,6 +13,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from maskwright.data.batch import Batch
@@ -21,6 +22,7 @@ from maskwright.data.prepare import Prepared
 from maskwright.data.rows import Rows
 from maskwright.errors import RecipeError
 from maskwright.masking import View, Views
+from maskwright.masking.draws import Draws
 
 _VALIDATION_PROGRESS = 0.5  # held-out rows are masked as half-way through training, at every validation alike
 
@@ -31,7 +33,7 @@ class DataModule(L.LightningDataModule):
     views: those that the objective reads. rows, steps: per optimizer step over all ranks, and planned in all.
     padded: whether rows with padding are welcome; otherwise a last row that is not full is left out.
     heldout_rows, ruler_rows: most rows in one validation, the same ones every time. balance: how often groups of rows
-    are presented, see `Corpus`.
+    are presented, see `Corpus`. arrange: what the objective does to rows before views are made of them.
     """
 
     def __init__(
@@ -48,13 +50,14 @@ class DataModule(L.LightningDataModule):
         heldout_rows: int,
         ruler_rows: int,
         balance: float = 1.0,
+        arrange: Callable[[dict[str, Tensor], Draws], dict[str, Tensor]] | None = None,
         worker_init: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
         self.prepared, self.masks, self.ruler = prepared, views, ruler
         self.rows, self.steps, self.padded, self.order_seed, self.workers = rows, steps, padded, order_seed, workers
         self.heldout_rows, self.ruler_rows, self.balance = heldout_rows, ruler_rows, balance
-        self.worker_init = worker_init
+        self.arrange, self.worker_init = arrange, worker_init
 
     def train_dataloader(self) -> DataLoader:
         rows, visits = self.prepared.train, None
@@ -104,9 +107,11 @@ class DataModule(L.LightningDataModule):
         return _batch(item, purpose, self.steps, self.masks.seed)
 
     def views(self, batch: Batch) -> dict[str, View]:
-        """All views of a batch, on the device where its rows are."""
+        """All views of a batch, on the device where its rows are; the rows are arranged for the objective first."""
         if batch.purpose == "ruler":
             return self.ruler(batch.rows, 0.0)
+        if self.arrange is not None:
+            batch.rows = self.arrange(batch.rows, batch.draws("rows"))
         return self.masks(batch.rows, batch.progress)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:

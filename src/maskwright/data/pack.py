@@ -42,7 +42,8 @@ class Packing:
 
     kind: `concatenate`: `[CLS] tokens [SEP]` without padding, documents joined by [SEP] and seeing each other; only the
     last row may be short. `segment`: best-fit `[CLS] piece [SEP]` pieces that do not see each other. `document`: one
-    document per row, cut into several rows when longer.
+    document per row, cut into several rows when longer. `pairs`: `[CLS] first [SEP] second [SEP]`, neighbouring runs of
+    one document that see each other, numbered 1 and 2.
     length: tokens per row, special tokens included.
     """
 
@@ -62,14 +63,26 @@ class Packing:
     def key(self) -> str:
         return f"{self.kind}-{self.length}"
 
-    def plan(self, length_D: np.ndarray, group_D: np.ndarray | None = None, groups: int = 1) -> Plan:
+    def of(self, length: int) -> Packing:
+        """The same for rows of another length."""
+        return Packing(self.kind, length)
+
+    def plan(
+        self,
+        length_D: np.ndarray,
+        group_D: np.ndarray | None = None,
+        groups: int = 1,
+        prefix_D: np.ndarray | None = None,
+    ) -> Plan:
         """The plan for documents of these lengths (tokens, at least 1 each).
 
         With `group_D` (0 .. groups - 1) no row holds documents of two groups, and the rows of group 0 come first.
+        prefix_D: how many tokens at the beginning of a document stand in every row of it; documents one a row only.
         """
         length_D = np.asarray(length_D, dtype=np.int64)
+        prefix_D = None if prefix_D is None else np.asarray(prefix_D, dtype=np.int64)
         if group_D is None:
-            return _PLANS[self.kind](length_D, self.length)
+            return self._among(length_D, prefix_D)
         first_D = _source(length_D)
         plans = []
         for group in range(groups):
@@ -77,8 +90,22 @@ class Packing:
             if not len(among):
                 plans.append(_nothing())
                 continue
-            plans.append(_elsewhere(_PLANS[self.kind](length_D[among], self.length), length_D[among], first_D[among]))
+            plan = self._among(length_D[among], None if prefix_D is None else prefix_D[among])
+            plans.append(_elsewhere(plan, length_D[among], first_D[among]))
         return _joined(plans)
+
+    def _among(self, length_D: np.ndarray, prefix_D: np.ndarray | None) -> Plan:
+        if prefix_D is None:
+            return _PLANS[self.kind](length_D, self.length)
+        if self.kind != "document":
+            raise RecipeError(f"packing={self.kind} would cut off what stands before a text; use packing=document.")
+        longest = int(prefix_D.max(initial=0))
+        if longest > (self.length - 2) // 2:
+            raise RecipeError(
+                f"packing.length is {self.length}, and what the cleaning writes before a text takes up to {longest} "
+                f"tokens of every row; set at least {2 * longest + 2}."
+            )
+        return _prefixed(length_D, prefix_D, self.length)
 
 
 def _elsewhere(plan: Plan, length_D: np.ndarray, first_D: np.ndarray) -> Plan:
@@ -156,6 +183,31 @@ def _document(length_D: np.ndarray, length: int) -> Plan:
     return _framed(row_P, np.zeros_like(row_P), np.ones_like(row_P), _source(length_D)[document_P] + begin_P, size_P)
 
 
+def _prefixed(length_D: np.ndarray, prefix_D: np.ndarray, length: int) -> Plan:
+    """As `_document`, the first tokens of each document in front of every row of it."""
+    body_D, room_D = length_D - prefix_D, length - 2 - prefix_D
+    rows_D = np.maximum(1, -(-body_D // room_D))
+    document_R = np.repeat(np.arange(len(length_D)), rows_D)
+    nth_R = np.arange(len(document_R)) - np.repeat(np.cumsum(rows_D) - rows_D, rows_D)
+    begin_R = nth_R * room_D[document_R]
+    size_R = np.minimum(body_D[document_R] - begin_R, room_D[document_R])
+    source_R, prefix_R = _source(length_D)[document_R], prefix_D[document_R]
+    row_R = np.arange(len(document_R))
+    plan = _framed(row_R, np.zeros_like(row_R), np.ones_like(row_R), source_R, prefix_R + size_R)
+    # Two pieces a row, the prefix and what follows it; pieces without tokens are left out.
+    pair = (len(row_R), 2)
+    size_P = np.stack((prefix_R, size_R), axis=1)
+    there_P = size_P.ravel() > 0
+    return replace(
+        plan,
+        row_P=np.broadcast_to(row_R[:, None], pair).ravel()[there_P],
+        column_P=np.stack((np.ones_like(row_R), 1 + prefix_R), axis=1).ravel()[there_P],
+        source_P=np.stack((source_R, source_R + prefix_R + begin_R), axis=1).ravel()[there_P],
+        size_P=size_P.ravel()[there_P],
+        document_P=np.ones(int(there_P.sum()), dtype=np.int64),
+    )
+
+
 def _segment(length_D: np.ndarray, length: int) -> Plan:
     document_P, begin_P, size_P = _cut(length_D, np.zeros_like(length_D), length - 2)
     row_P = best_fit(size_P + 2, length)
@@ -218,4 +270,32 @@ def best_fit(size_P: np.ndarray, capacity: int) -> np.ndarray:
     return rank_R[row_P]
 
 
-_PLANS = {"concatenate": _concatenate, "segment": _segment, "document": _document}
+def _pairs(length_D: np.ndarray, length: int) -> Plan:
+    """Rows `[CLS] first half [SEP] second half [SEP]` of consecutive runs of a document."""
+    document_P, begin_P, size_P = _cut(length_D, np.zeros_like(length_D), length - 3)
+    row_P = np.arange(len(size_P))
+    first_P = (size_P + 1) // 2
+    second_P = size_P - first_P
+    source_P = _source(length_D)[document_P] + begin_P
+    has_P = second_P > 0
+    ones = np.ones_like(row_P)
+    row = np.concatenate((row_P, row_P[has_P]))
+    row_S = np.concatenate((row_P, row_P, row_P[has_P]))
+    column_S = np.concatenate((0 * row_P, 1 + first_P, (2 + first_P + second_P)[has_P]))
+    document_S = np.concatenate((ones, ones, 2 * ones[has_P]))
+    order, order_S = np.argsort(row, kind="stable"), np.argsort(row_S, kind="stable")
+    return Plan(
+        rows=len(size_P),
+        row_P=row[order],
+        column_P=np.concatenate((ones, (2 + first_P)[has_P]))[order],
+        source_P=np.concatenate((source_P, (source_P + first_P)[has_P]))[order],
+        size_P=np.concatenate((first_P, second_P[has_P]))[order],
+        document_P=np.concatenate((ones, 2 * ones[has_P]))[order],
+        row_S=row_S[order_S],
+        column_S=column_S[order_S],
+        document_S=document_S[order_S],
+        is_sep_S=(np.arange(len(row_S)) >= len(row_P))[order_S],
+    )
+
+
+_PLANS = {"concatenate": _concatenate, "segment": _segment, "document": _document, "pairs": _pairs}

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from maskwright.data.batch import Batch
 from maskwright.errors import RecipeError
 from maskwright.masking.columns import Column
+from maskwright.masking.draws import Draws
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -89,6 +90,10 @@ class Objective(nn.Module, ABC):
         """Make the networks for rows of up to `positions` tokens, drawing initial weights from torch's global
         generator."""
 
+    def arrange(self, rows: Mapping[str, Tensor], draws: Draws) -> dict[str, Tensor]:
+        """The rows as this objective wants to read them, before any view is made: by default as they are packed."""
+        return dict(rows)
+
     def encode(
         self, network: Network, ids_BL: Tensor, document_BL: Tensor, embeddings_BLE: Tensor | None = None
     ) -> Tensor:
@@ -106,7 +111,8 @@ class Objective(nn.Module, ABC):
     def compile_networks(self) -> None:
         """Compile every network's body in place (torch.compile), with the static shapes that views have."""
         for module in self.children():
-            module.body.compile()  # type: ignore[union-attr,operator]
+            if hasattr(module, "body"):  # a network, and not a head of the objective's own
+                module.body.compile()  # type: ignore[union-attr,operator]
 
     @abstractmethod
     def where(self, batch: Batch) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ Shapes: B rows, L positions, K masked positions, D hidden width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ class MaskedLM(Objective):
 
     needs = Needs(network="encoder", copies=True, losses=MappingProxyType({"main": "mlm"}))
     example = "modernbert_tiny"
-    weights = MappingProxyType({"mlm": 1.0, "accuracy/mlm": 0.0})
+    weights: Mapping[str, float] = MappingProxyType({"mlm": 1.0, "accuracy/mlm": 0.0})
 
     def build(self, model: ModelRecipe, tokenizer: PreTrainedTokenizerBase, layout: RowLayout, positions: int) -> None:
         self.network: Network = model.build(tokenizer, positions, "mlm")

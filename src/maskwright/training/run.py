@@ -214,6 +214,7 @@ def _data_module(cfg: DictConfig, recipe: Recipe, prepared: Prepared, chosen: Ch
         heldout_rows=cfg.heldout_rows,
         ruler_rows=cfg.ruler.rows,
         balance=recipe.corpus.balance,
+        arrange=recipe.objective.arrange,
         worker_init=ignore_in_worker,
     )
 

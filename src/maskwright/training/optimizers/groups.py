@@ -62,14 +62,14 @@ def _hidden_weights(network: nn.Module) -> Iterator[Tensor]:
 
 
 def _head_weights(network: nn.Module, tables: set[int]) -> Iterator[Tensor]:
-    """Hidden layers of heads: Linear layers outside the bodies that project neither to a vocabulary nor to one
-    label."""
+    """Hidden layers of heads: Linear layers outside the bodies that project neither to a vocabulary nor to labels."""
     inside = {id(module) for body in _bodies(network) for module in body.modules()}
     vocabularies = {module.num_embeddings for module in network.modules() if isinstance(module, nn.Embedding)}
+    labels = {1, *(module.config.num_labels for module in network.modules() if hasattr(module, "base_model_prefix"))}
     for module in network.modules():
         if not isinstance(module, nn.Linear) or id(module) in inside or id(module.weight) in tables:
             continue
-        if module.out_features > 1 and module.out_features not in vocabularies:
+        if module.out_features not in vocabularies | labels and not getattr(module, "is_output", False):
             yield module.weight
 
 
