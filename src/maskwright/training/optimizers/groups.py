@@ -65,7 +65,8 @@ def _head_weights(network: nn.Module, tables: set[int]) -> Iterator[Tensor]:
     """Hidden layers of heads: Linear layers outside the bodies that project neither to a vocabulary nor to labels."""
     inside = {id(module) for body in _bodies(network) for module in body.modules()}
     vocabularies = {module.num_embeddings for module in network.modules() if isinstance(module, nn.Embedding)}
-    labels = {1, *(module.config.num_labels for module in network.modules() if hasattr(module, "base_model_prefix"))}
+    configs = [getattr(module, "config", None) for module in network.modules()]
+    labels = {1, *(getattr(config, "num_labels", 1) for config in configs)}
     for module in network.modules():
         if not isinstance(module, nn.Linear) or id(module) in inside or id(module.weight) in tables:
             continue
