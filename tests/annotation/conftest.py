@@ -1,30 +1,39 @@
-"""The training side of a small real corpus, as annotators learn from it."""
+"""A small real corpus as annotators learn from it, and the masks that their columns make."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from maskwright.data import Packing, TextFiles, TrainedTokenizer, prepare
 from maskwright.data.document import Source
+from maskwright.data.prepare import Prepared
+from maskwright.masking import Masking, Rate, View, ViewRecipe, Views, Vocabulary
+from maskwright.masking.corruptions import Replace
 
 
 @pytest.fixture(scope="session")
-def source_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Source]:
-    """`source_of(["one document", "another", ...])`: the training side of these texts, words marked."""
+def prepared_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Prepared]:
+    """`prepared_of(["one document", "another", ...], columns=[annotator])`."""
 
-    def make(texts: list[str], kind: str = "wordpiece", vocabulary: int = 300, **options: Any) -> Source:
+    def make(texts: list[str], kind: str = "wordpiece", vocabulary: int = 300, **options: Any) -> Prepared:
         place = tmp_path_factory.mktemp("texts")
         for number, text in enumerate(texts):
             (place / f"{number:04}.txt").write_text(text, encoding="utf-8")
         corpus = TextFiles(f"{place}/*.txt", heldout=0.2)
         tokenizer = TrainedTokenizer(kind, vocabulary)
-        cache = tmp_path_factory.mktemp("cache")
-        return prepare(corpus, tokenizer, Packing("document", 64), cache=cache, **options).source
+        return prepare(corpus, tokenizer, Packing("document", 64), cache=tmp_path_factory.mktemp("cache"), **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def source_of(prepared_of: Callable[..., Prepared]) -> Callable[..., Source]:
+    """`source_of(["one document", "another", ...])`: the training side of these texts, words marked."""
+    return lambda texts, **options: prepared_of(texts, **options).source
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +47,23 @@ def addresses() -> list[str]:
 @pytest.fixture(scope="session")
 def source(source_of: Callable[..., Source], addresses: list[str]) -> Source:
     return source_of(addresses, processes=2)
+
+
+@pytest.fixture(scope="session")
+def masked() -> Callable[..., tuple[dict[str, Any], View]]:
+    """`masked(prepared, masking, rate, visits=50)`: the training rows so many times over, and one view of them."""
+
+    def make(prepared: Prepared, masking: Masking, rate: Rate, visits: int = 1) -> tuple[dict[str, Any], View]:
+        import torch
+
+        recipe = ViewRecipe("main", masking, rate, Replace(1.0, 0.0, 0.0, "token"))
+        recipe.bind(prepared.tokenizer)
+        vocabulary = Vocabulary.of(prepared.tokenizer, ())
+        views = Views([recipe], vocabulary, 0, prepared.train.length, prepared.train.longest)
+        number = len(prepared.train)
+        rows = prepared.train.take(np.tile(np.arange(number), visits))
+        rows |= {"visit": torch.arange(visits).repeat_interleave(number)}
+        rows |= {"sample": torch.arange(number).repeat(visits)}
+        return rows, views(rows, 0.0)["main"]
+
+    return make

@@ -33,7 +33,7 @@ def test_counts_equal_a_plain_loop(source, lowercase, fold):
 def test_portions_and_processes_change_nothing(source, source_of, addresses, monkeypatch):
     expected = word_counts(source)
     monkeypatch.setattr(passes, "_SMALL", 1)
-    monkeypatch.setattr(passes, "_SHARD", 2000)
+    monkeypatch.setattr(passes, "_PORTION", 2000)
     again = source_of(addresses, processes=2)
     assert word_counts(again).equals(expected)
 

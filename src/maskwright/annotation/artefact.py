@@ -6,6 +6,7 @@ small enough to hand on: `table=<folder>` uses one that was made elsewhere.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -67,6 +68,25 @@ def artefact(
         (new / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
     return Artefact(folder_of(source.cache / "artefacts" / f"{kind}-{key}", make))
+
+
+def contents(folder: str | Path) -> str:
+    """A hash of the tables in a folder that the user names: part of the settings of whoever uses it.
+
+    Raises RecipeError when there are none.
+    """
+    found = hashlib.blake2b(digest_size=16)
+    tables = sorted(Path(folder).expanduser().glob("*.parquet"))
+    if not tables:
+        raise RecipeError(
+            f"table={folder} holds no table; name the folder of an artefact, or null to learn it from the corpus."
+        )
+    for path in tables:
+        found.update(path.name.encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+    return found.hexdigest()
 
 
 def _given(folder: Path, kind: str) -> Artefact:

@@ -8,7 +8,7 @@ from functools import partial
 import pyarrow as pa
 
 from maskwright.annotation.artefact import artefact
-from maskwright.annotation.passes import in_passes
+from maskwright.annotation.passes import over_documents
 from maskwright.annotation.tally import Tally
 from maskwright.data.document import Side, Source
 
@@ -30,7 +30,7 @@ def word_counts(source: Source, lowercase: bool = True) -> pa.Table:
 def _counted(source: Source, lowercase: bool) -> dict[str, pa.Table]:
     with Tally(source.cache, "string", ("count", "documents"), source.processes) as tally:
         work = partial(_count, lowercase=lowercase)
-        for words, counts, documents in in_passes(source.train, work, "count words", source.processes):
+        for words, counts, documents in over_documents(source.train, work, "count words", source.processes):
             tally.add(pa.array(words, pa.string()), counts, documents)
         table = tally.sums().rename_columns(["word", "count", "documents"])
     return {"words": table.sort_by([("count", "descending"), ("word", "ascending")])}
