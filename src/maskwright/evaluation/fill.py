@@ -45,6 +45,7 @@ class Fill(Suite):
 
     def check(self, subject: Subject) -> None:
         subject.require_language_model()
+        self.source.check()
 
     def run(self, subject: Subject, tools: Tools) -> Result:
         scorer = Scorer(subject, tools, "joint", ranks=True)
@@ -66,8 +67,7 @@ class Fill(Suite):
         accuracy = clustered(right_N, text_N)
         figures: dict[str, Any] = accuracy.figures("accuracy") | clustered(rank_N, text_N).figures("mrr")
         figures |= over_items(nats_N).figures("nats_per_blank")
-        figures |= {"text_accuracy": float(np.mean(all_right)), "blanks": len(kept), "texts": len(scores)}
-        figures["several_pieces"] = float(np.mean([len(part) > 1 for *_, part in kept]))
+        figures["text_accuracy"] = float(np.mean(all_right))
         examples = []
         for request, span, part in kept[:_EXAMPLES]:
             guess = subject.tokenizer.decode(scores[request.id].best_T[part])  # type: ignore[index]
@@ -85,7 +85,8 @@ class Fill(Suite):
             figures,
             [Table(f"{len(kept):,} blanks, reading {reads}", ("", "mean", "low", "high"), table),
              Table("examples", ("text", "target", "guess"), examples)],
-            {"skipped": skipped, "reads": reads},
+            {"blanks": len(kept), "texts": len(scores), "several_pieces": sum(len(part) > 1 for *_, part in kept),
+             "skipped": skipped, "reads": reads},
         )  # fmt: skip
 
     def requests(self) -> list[Request]:

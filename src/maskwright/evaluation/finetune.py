@@ -69,6 +69,9 @@ class Finetune(Suite):
         self.settings = Settings(frozen, pooling, dropout, epochs, patience, rows, weight_decay, warmup, clip)
         self.length, self.dev_share, self.most = length, dev_share, most
 
+    def check(self, subject: Subject) -> None:
+        self.data.check()
+
     def run(self, subject: Subject, tools: Tools) -> Result:
         task = make(*self.task)
         data = labelled(task, self.data, subject, self.length, self.dev_share, self.most)
@@ -126,7 +129,7 @@ class Finetune(Suite):
         if data.reported != "dev":
             figures |= over_items([run.dev[task.metric] for run in runs]).figures(f"dev/{task.metric}")
         figures |= {f"baseline/{name}": value for name, value in baseline.items()}
-        figures |= {"lr": lr, "seeds": len(runs)}
+        figures["lr"] = lr
         notes = ["dev, by which epoch and lr were chosen, is reported: no test set was named"] * (
             data.reported == "dev"
         )

@@ -32,7 +32,7 @@ _CAUSAL = "a causal model has no probability of a token given both of its sides;
 class RulerSuite(Suite):
     """Figures of the ruler on held-out text.
 
-    ruler/*: 15 % of the tokens, as measured in every run. grid/<unit>/<rate>/*: the same rows under other masks, all
+    ruler/*: 15 % of the tokens, as measured in every run. by/<unit>/<rate>/*: the same rows under other masks, all
     shown as [MASK]. ruler/word_bits_per_byte: `passages` runs of `words` words of held-out text, `word_rate` of them
     hidden; a word's probability is the product over its pieces given those before it, and given the text outside all
     hidden words. It asks every tokenizer for the same characters in the same text, so it alone compares across
@@ -100,13 +100,20 @@ class RulerSuite(Suite):
             stream = "ruler" if name == "token" else f"ruler.{name}"
             for rate in self.rates:
                 views = fixed_views(masking, rate, vocabulary, rows.length, rows.longest, stream)
-                cells.append((f"grid/{name}/{rate:g}", name, rate, views))
+                cells.append((f"by/{name}/{rate:g}", name, rate, views))
         shown = []
         with tools.progress("ruler", len(cells) * len(chosen)) as advance:
             for prefix, unit, rate, views in cells:
                 found = self._measure(subject, rows, chosen, views, tools, advance)
                 figures |= {f"{prefix}/{name}": found[name] for name in NAMES}
-                shown.append([prefix.split("/")[0], unit, f"{100 * rate:g} %", *(found[name] for name in NAMES)])
+                shown.append(
+                    [
+                        "ruler" if prefix == "ruler" else "grid",
+                        unit,
+                        f"{100 * rate:g} %",
+                        *(found[name] for name in NAMES),
+                    ]
+                )
         return Table(f"{len(chosen):,} held-out rows of {rows.length} tokens", ("", "unit", "rate", *NAMES), shown)
 
     @staticmethod

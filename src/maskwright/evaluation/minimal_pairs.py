@@ -55,6 +55,7 @@ class MinimalPairs(Suite):
 
     def check(self, subject: Subject) -> None:
         subject.require_language_model()
+        self.source.check()
 
     def run(self, subject: Subject, tools: Tools) -> Result:
         scorer = Scorer(subject, tools, self.plan, self.words)
@@ -104,20 +105,20 @@ class MinimalPairs(Suite):
         if answers.counts_differ:
             figures[f"accuracy_by_{other}"] = float(np.mean([by_other for *_, by_other in paradigms]))
         figures |= guessing(answers.chance).figures("chance")
-        figures |= {"tied": float(answers.tied.mean()), "pairs": len(credit_Q), "paradigms": len(paradigms)}
+        figures["tied"] = float(answers.tied.mean())
         rows: list[list[Any]] = []
         for phenomenon, group in groupby(paradigms, key=lambda line: line[0]):
             members = list(group)
             right = sum(interval.value * pairs for _, _, pairs, interval, _ in members)
             pairs = sum(line[2] for line in members)
             found = over_groups([line[3].value for line in members], right, pairs)
-            figures |= found.figures(f"phenomenon/{phenomenon}")
+            figures |= found.figures(f"by/phenomenon/{phenomenon}")
             rows.append([phenomenon, len(members), pairs, found.value, found.low, found.high])
         rows.append(["all", len(paradigms), len(credit_Q), overall.value, overall.low, overall.high])
-        figures |= {f"paradigm/{paradigm}": interval.value for _, paradigm, _, interval, _ in paradigms}
+        figures |= {f"by/paradigm/{paradigm}": interval.value for _, paradigm, _, interval, _ in paradigms}
         columns = ("phenomenon", "paradigms", "pairs", "accuracy", "low", "high")
         return Result(
             figures,
             [Table("accuracy by phenomenon, 95 % intervals over paradigms", columns, rows)],
-            {"skipped": answers.skipped, "plan": self.plan, "reduction": self.reduction},
+            {"pairs": len(credit_Q), "skipped": answers.skipped, "plan": self.plan, "reduction": self.reduction},
         )

@@ -61,6 +61,9 @@ class Probe(Suite):
         self.pooling, self.strengths, self.length = pooling, list(strengths), length
         self.dev_share, self.most = dev_share, most
 
+    def check(self, subject: Subject) -> None:
+        self.data.check()
+
     def run(self, subject: Subject, tools: Tools) -> Result:
         task = make(*self.task)
         words = task.name == "tagging"
@@ -91,7 +94,7 @@ class Probe(Suite):
             found = _measured(model, parts[reported], layer, task)
             rows.append([layer, strength, score, *found.values()])
             for name, value in found.items():
-                figures[f"layer/{layer}/{reported}/{name}"] = value
+                figures[f"by/layer/{layer}/{reported}/{name}"] = value
             if layer == top:
                 chosen = found
         headline: dict[str, Any] = {f"{reported}/{task.metric}": chosen[task.metric]}

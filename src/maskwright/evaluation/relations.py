@@ -66,6 +66,7 @@ class Relations(Suite):
 
     def check(self, subject: Subject) -> None:
         subject.require_language_model()
+        self._metadata()
 
     def run(self, subject: Subject, tools: Tools) -> Result:
         scorer = Scorer(subject, tools, self.plan, self.words)
@@ -142,24 +143,28 @@ class Relations(Suite):
         figures["mrr"] = float((1 / rank_Q).mean())
         figures |= {f"precision@{k}": float((rank_Q <= k).mean()) for k in (5, 10)}
         figures["tied"] = float(np.concatenate([part.tied for part in parts]).mean())
-        figures |= {"statements": len(questions), "relations": len(set(relation_Q.tolist()))}
         table = [["all", len(questions), overall.value, overall.low, overall.high]]
         for domain in sorted({name for names in domains.values() for name in names}):
             # a relation in d domains counts 1/d in each, so that the domains' mean is the overall accuracy
             weight_Q = np.array([(domain in domains.get(r, ())) / max(1, len(domains.get(r, ()))) for r in relation_Q])
             if weight_Q.any():
-                figures[f"domain/{domain}"] = float((credit_Q * weight_Q).sum() / weight_Q.sum())
-                figures[f"domain/{domain}/support"] = float(weight_Q.sum())
+                figures[f"by/domain/{domain}"] = float((credit_Q * weight_Q).sum() / weight_Q.sum())
         for relation in sorted(set(relation_Q.tolist())):
             at = relation_Q == relation
             found = clustered(credit_Q[at], np.array([q.id[2] for q in questions])[at])  # type: ignore[index]
-            figures[f"relation/{relation}"] = found.value
+            figures[f"by/relation/{relation}"] = found.value
             table.append([relation, int(at.sum()), found.value, found.low, found.high])
         skipped: dict[str, int] = {}
         for part in parts:
             for reason, count in part.skipped.items():
                 skipped[reason] = skipped.get(reason, 0) + count
-        facts = {"skipped": skipped, "plan": self.plan, "reduction": self.reduction, "scored": self.scored}
+        facts = {
+            "statements": len(questions),
+            "skipped": skipped,
+            "plan": self.plan,
+            "reduction": self.reduction,
+            "scored": self.scored,
+        }
         columns = ("relation", "statements", "accuracy", "low", "high")
         return Result(figures, [Table("accuracy, 95 % intervals over relations and over items", columns, table)], facts)
 

@@ -27,8 +27,8 @@ class Table:
 
 @dataclass
 class Result:
-    """figures: name -> number, or None with its reason under `<name>/reason`. The first one is the suite's headline.
-    facts: what else a reader must know, such as counts of what was skipped."""
+    """figures: name -> number, or None with its reason under `<name>/reason`. The first one is the suite's headline;
+    names that begin with `by/` break it down. facts: what else a reader must know, such as what was skipped."""
 
     figures: dict[str, float | int | str | None]
     tables: list[Table] = field(default_factory=list)

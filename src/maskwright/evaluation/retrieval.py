@@ -63,6 +63,10 @@ class Retrieval(Suite):
         self.fields, self.query_fields, self.numbered = fields, query_fields, numbered
         self.whiten, self.score, self.k, self.recall = whiten, score, k, list(recall)
 
+    def check(self, subject: Subject) -> None:
+        for key, file in (("documents", self.documents), ("queries", self.queries), ("judgements", self.judgements)):
+            trec.there(file, key)
+
     def run(self, subject: Subject, tools: Tools) -> Result:
         documents = trec.documents(self.documents, self.fields)
         queries = trec.queries(self.queries, self.query_fields, self.numbered)
@@ -94,9 +98,10 @@ class Retrieval(Suite):
             interval = over_items(values, (0.0, 1.0))
             figures |= interval.figures(name)
             rows.append([name, *interval])
-        figures |= {"queries": len(asked), "documents": len(documents)}
         title = f"{len(asked):,} queries over {len(documents):,} documents"
         facts = {
+            "queries": len(asked),
+            "documents": len(documents),
             "truncated": embed.truncated,
             "skipped": {"query without a relevant document": len(queries) - len(asked)},
             "vectors": {"pooling": self.kind[0], "layers": self.kind[1], "whitened": self.whiten, "score": self.score},

@@ -49,6 +49,9 @@ class Similarity(Suite):
         self.source, self.first, self.second, self.score = source, first, second, score
         self.whiten, self.fit_on, self.dimensions = list(whiten), fit_on, dimensions
 
+    def check(self, subject: Subject) -> None:
+        self.source.check()
+
     def run(self, subject: Subject, tools: Tools) -> Result:
         left, right, gold = self._pairs(self.source)
         embed = Embedder(subject, tools)
@@ -74,14 +77,13 @@ class Similarity(Suite):
                 name = f"{kind[0]}/{kind[1]}" + ("/whitened" if whiten else "")
                 if not figures:
                     figures |= found.figures("spearman")
-                figures[f"spearman/{name}"] = found.value
+                figures[f"by/{name}"] = found.value
                 rows.append([kind[0], str(kind[1]), whiten, *found])
-        figures["pairs"] = len(gold)
         table = Table(
             f"Spearman over {len(gold):,} pairs", ("pooling", "layers", "whitened", "rho", "low", "high"), rows
         )
         fit_on = str(self.fit_on) if isinstance(self.fit_on, Source) else self.fit_on
-        return Result(figures, [table], {"truncated": embed.truncated, "fit_on": fit_on})
+        return Result(figures, [table], {"pairs": len(gold), "truncated": embed.truncated, "fit_on": fit_on})
 
     def _pairs(self, source: Source) -> tuple[list[str], list[str], np.ndarray]:
         rows = source.rows(self.first, self.second, self.score)

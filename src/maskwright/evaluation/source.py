@@ -61,6 +61,10 @@ class Source:
         hub = " ".join(part for part in (self.path, self.name, self.split) if part)
         return hub if self.path else ", ".join(self.patterns)
 
+    def check(self) -> None:
+        """Raises RecipeError when a file is missing; reads nothing."""
+        self._files()
+
     def rows(self, *needed: str) -> list[Row]:
         """All rows. Raises RecipeError when there are none, when they cannot be read or lack a needed column."""
         rows = self._hub() if self.path else [row for file in self._files() for row in self._read(file)]
@@ -230,6 +234,11 @@ class Splits:
             self.parts[part] = Source(
                 **where, columns=columns, separator=separator, format=format, key=f"evaluation.data.{part}"
             )
+
+    def check(self) -> None:
+        """Raises RecipeError when a file is missing; reads nothing."""
+        for source in self.parts.values():
+            source.check()
 
     def rows(self, part: str, *needed: str) -> list[Row] | None:
         """The rows of train, dev or test; None where it was not named."""

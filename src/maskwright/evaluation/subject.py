@@ -12,18 +12,16 @@ from maskwright.errors import RecipeError
 if TYPE_CHECKING:
     from maskwright.evaluation.heldout import HeldOut
 
-_NO_TOKENS = {
-    "detect": "is a discriminator and has no distribution over tokens",
-    None: "has no language-model head",
-}
+_NO_TOKENS = {"detect": "is a discriminator and has no distribution over tokens"}
 
 
 @dataclass
 class Subject:
     """A network and what an evaluation must know of it.
 
-    head: mlm | causal | detect | None (a body alone). length: most tokens of a text. heldout: what the ruler measures
-    on, where it is known. other: what to name instead when the network itself has no language-model head.
+    head: mlm | causal, or another: detect, classify, None (a body alone). length: most tokens of a text. heldout: what
+    the ruler measures on, where it is known. other: what to name instead when the network itself has no language-model
+    head.
     """
 
     network: Any  # Network or Foreign
@@ -48,8 +46,9 @@ class Subject:
         """Raises RecipeError when the network gives no distribution over tokens."""
         if self.head in ("mlm", "causal"):
             return
+        lacks = _NO_TOKENS.get(self.head or "", "has no language-model head")
         cure = f"use {self.other}" if self.other else "name a model that was exported with one"
-        raise RecipeError(f"{self.name} {_NO_TOKENS[self.head]}, so no text can be scored with it; {cure}.")
+        raise RecipeError(f"{self.name} {lacks}, so no text can be scored with it; {cure}.")
 
     def require_masked(self, suite: str) -> None:
         """Raises RecipeError unless the network fills in masks."""

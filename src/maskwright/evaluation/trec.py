@@ -18,18 +18,18 @@ _TAG = re.compile(r"<[^>]+>")
 
 def documents(file: str | None, fields: Iterable[str]) -> dict[str, str]:
     """Document id -> text: the `fields` one after the other, those that are there."""
-    return _texts(_there(file, "documents"), ("doc", "docno"), list(fields), "documents")
+    return _texts(there(file, "documents"), ("doc", "docno"), list(fields), "documents")
 
 
 def queries(file: str | None, fields: Iterable[str], numbered: bool) -> dict[str, str]:
     """Query id -> text. numbered: ids are 1, 2, 3 ... by place in the file, whatever the file calls them."""
-    found = _texts(_there(file, "queries"), ("top", "num"), list(fields), "queries")
+    found = _texts(there(file, "queries"), ("top", "num"), list(fields), "queries")
     return {str(n): text for n, text in enumerate(found.values(), 1)} if numbered else found
 
 
 def judgements(file: str | None) -> Judgements:
     """Lines of `query 0 document grade` (TREC) or of `query-id corpus-id score` under a header line (BEIR)."""
-    path = _there(file, "judgements")
+    path = there(file, "judgements")
     found: Judgements = {}
     for number, line in enumerate(_read(path).splitlines(), 1):
         cells = line.split()
@@ -85,7 +85,8 @@ def _sgml(text: str, tags: tuple[str, str], fields: list[str]) -> list[tuple[str
     return items
 
 
-def _there(file: str | None, key: str) -> Path:
+def there(file: str | None, key: str) -> Path:
+    """The path of a file. Raises RecipeError when it is missing."""
     if not file:
         raise RecipeError(f"evaluation.{key} is not set; name a file.")
     path = Path(file).expanduser()

@@ -21,7 +21,7 @@ from maskwright.tracking.secrets import without_secrets
 from maskwright.training import checkpoints
 
 # What may differ when a run goes on: nothing of it touches batches, masks or weights.
-FREE = ("resume", "logger", "hydra", "hardware.workers", "checkpoint.keep", "cache")
+FREE = ("resume", "logger", "hydra", "hardware.workers", "checkpoint.keep", "cache", "evaluation")
 
 
 class RunFolder:

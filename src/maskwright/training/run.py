@@ -29,6 +29,7 @@ from maskwright.tracking.run import Record, git_commit, record
 from maskwright.training.callbacks import ExportAtPowers, Validated
 from maskwright.training.checkpoints import AtomicCheckpointIO, StepCheckpoint
 from maskwright.training.ema import WeightAverage
+from maskwright.training.evaluating import evaluating
 from maskwright.training.finish import figures, leave
 from maskwright.training.folder import RunFolder, checkpoint_to_resume
 from maskwright.training.hardware import Chosen, matmul_peak_flops
@@ -161,7 +162,8 @@ def _train(
     average = WeightAverage(trainer_cfg.ema) if trainer_cfg.ema is not None else None
     preemption = Preemption(saver)
     callbacks: list[Any] = [Validated(log, prepared.tokenizer), *([average] if average else []), meter]
-    callbacks += [progress(meter, console), StopWhenBroken(), saver, preemption]
+    callbacks += [progress(meter, console), StopWhenBroken()]
+    callbacks += [*evaluating(cfg, recipe, prepared, log, meter, average), saver, preemption]
     if cfg.export.at_powers_of is not None:
         callbacks.append(ExportAtPowers(run.path / "exports", prepared.tokenizer, cfg.export.at_powers_of, average))
     trainer = L.Trainer(
