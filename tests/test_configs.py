@@ -20,28 +20,59 @@ OPTIONS = [
     for path in FILES
     if path.parent != CONF and "hydra" not in path.parts
 ]
+SPANS = ("entity", "entity_token", "keyphrase", "phrase", "mslm")
 NEEDS = {
     ("data", "text"): ("data.files=a.txt",),
     ("data", "hub"): ("data.path=some/name",),
     ("tokenizer", "saved"): ("tokenizer.path=some/name",),
+    ("cleaning", "several"): ("cleaning.steps=[{{_target_: maskwright.data.cleaning.Tweets}}]",),
     ("masking/weight", "table"): ("masking.weight.file={weights}",),
+    **{("masking", name): (f"masking.unit.column.spans.file={{words}}",) for name in SPANS},
+    ("masking", "lem"): tuple(f"masking.unit.column.spans.sources.{name}.column=tags" for name in ("entities", "tags")),
+    ("masking", "ernie"): tuple(f"masking.unit.units.{number}.column.spans.file={{words}}" for number in (1, 2)),
+    ("masking/weight", "pos"): ("masking.weight.column.column=tags",),
+    ("masking/weight", "pos_loss"): ("masking/budget=exact", "masking.weight.column.column=tags"),
+    ("masking/weight", "entity_types"): ("masking.weight.column.spans.file={words}",),
+    ("masking/weight", "spans_only"): ("masking=temporal",),
+    ("rate", "by_stratum"): ("rate.column.strata.stop={words}", "rate.column.strata.easy={words}"),
+    ("rate", "by_entity"): ("masking=mslm", "masking.unit.column.spans.file={words}"),
+    ("corruption", "other_entity"): ("masking=entity", "masking.unit.column.spans.file={words}"),
+    ("data", "conll"): ("data.files=a.conllu",),
+    ("words", "column"): ("words.column=words",),
+    ("evaluation", "minimal_pairs"): ("evaluation.source.files=a.jsonl",),
+    ("evaluation", "fill"): ("evaluation.source.files=a.jsonl",),
+    ("evaluation", "similarity"): ("evaluation.source.files=a.csv",),
+    ("evaluation", "relations"): ("evaluation.folder=a",),
+    ("evaluation", "retrieval"): (
+        "evaluation.documents=a.jsonl",
+        "evaluation.queries=a.jsonl",
+        "evaluation.judgements=a.tsv",
+    ),
+    ("evaluation", "finetune"): ("evaluation.data.train=a.csv",),
+    ("evaluation", "probe"): ("evaluation.data.train=a.conllu",),
 }
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    file = tmp_path_factory.mktemp("weights") / "weights.json"
-    file.write_text('{"the": 1.0}')
-    return file
+    """Files that options need: a table of weights, and a list of words."""
+    folder = tmp_path_factory.mktemp("weights")
+    (folder / "weights.json").write_text('{"the": 1.0}')
+    (folder / "words.txt").write_text("the\n")
+    return {"weights": folder / "weights.json", "words": folder / "words.txt"}
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
 def test_every_option_composes_and_builds(group, option, compose, weights):
-    from maskwright.training.recipe import assemble
+    from maskwright.training.recipe import assemble, build
 
-    more = [word.format(weights=weights) for word in NEEDS.get((group, option), ())]
+    more = [word.format(**weights) for word in NEEDS.get((group, option), ())]
     decoder = ("objective=clm",) if option.startswith("llama") else ()
     unit = ("masking=t5", "masking/budget=exact") if group == "nothing" else ()
+    if group == "evaluation":
+        cfg, _ = compose(f"{group}={option}", *more, small=False, config="evaluate")
+        assert build(cfg, group).name
+        return
     cfg, choices = compose(*decoder, *unit, f"{group}={option}", *more, small=False)
     recipe = assemble(cfg, choices)
     assert recipe.sentence and recipe.name
@@ -75,10 +106,10 @@ def test_every_value_says_what_it_means(path):
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
 def test_every_key_is_an_argument_without_a_hidden_twin(group, option, compose, weights):
     """A group's keys are its constructor's arguments: none is ignored, and none is missing from the file."""
-    more = [word.format(weights=weights) for word in NEEDS.get((group, option), ())]
-    cfg, _ = compose(
-        *(("objective=clm",) if option.startswith("llama") else ()), f"{group}={option}", *more, small=False
-    )
+    more = [word.format(**weights) for word in NEEDS.get((group, option), ())]
+    config = "evaluate" if group == "evaluation" else "train"
+    decoder = ("objective=clm",) if option.startswith("llama") else ()
+    cfg, _ = compose(*decoder, f"{group}={option}", *more, small=False, config=config)
     node = OmegaConf.select(cfg, group.replace("/", "."))
     taken = set(inspect.signature(get_class(node._target_).__init__).parameters) - {"self"}
     assert set(node) - {"_target_"} <= taken
