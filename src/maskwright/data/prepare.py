@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +21,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from maskwright.data import rows as row_files
 from maskwright.data.annotate import Annotator, Words, check_fields, mark_all
 from maskwright.data.cleaning import Cleaning, cleaned
 from maskwright.data.corpus import Corpus, cache_root, digest
 from maskwright.data.document import Side, Source
 from maskwright.data.flat import mapped
-from maskwright.data.pack import Packing, Plan
+from maskwright.data.folders import folder_of
+from maskwright.data.pack import Packing
+from maskwright.data.packed import VERSION, Packer
 from maskwright.data.rows import Rows
 from maskwright.data.split import split
 from maskwright.data.tokenizers import fingerprint as tokenizer_fingerprint
@@ -40,9 +40,9 @@ from maskwright.errors import RecipeError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-_VERSION = 2  # of what the stages behind the texts write; raise it when that changes
 _TEXTS_VERSION = 1
 _SIDES = ("train", "heldout")
+_LEARNED = "cleaning.json"  # beside the texts: what the cleaning must know again
 
 
 class TokenizerRecipe(Protocol):
@@ -57,14 +57,15 @@ class TokenizerRecipe(Protocol):
 class Prepared:
     """Everything that training needs of the data. `fingerprints` name the data exactly; `report` counts it.
 
-    groups: names of the groups that rows are kept apart by, one for each entry of `Rows.group_rows`; empty without.
-    source: the training side, for whoever learns from it.
+    at: the training rows by length, `train` among them. groups: names of the groups that rows are kept apart by, one
+    for each entry of `Rows.group_rows`; empty without. source: the training side, for whoever learns from it.
     """
 
     tokenizer: PreTrainedTokenizerFast
     train: Rows
     heldout: Rows
     ruler: Rows
+    at: dict[int, Rows]
     fingerprints: dict[str, str]
     report: dict[str, Any]
     source: Source
@@ -98,55 +99,45 @@ def prepare(
     cleaning: Cleaning | None = None,
     markers: tuple[str, ...] = (),
     processes: int = 1,
+    lengths: Iterable[int] = (),
 ) -> Prepared:
     """Read, clean, split, tokenize, annotate and pack, or open what an earlier call left in the cache.
 
     `train` and `heldout` are packed as `packing` says; `ruler` holds the held-out documents each on its own in rows of
     `ruler_length`, whatever the packing. columns: annotators, or `word`, the words of `words` (None: by rule). markers:
-    special tokens that the tokenizer must have, beside those that `cleaning` writes. Raises RecipeError for data that
-    cannot be used.
+    special tokens that the tokenizer must have, beside those that `cleaning` writes. lengths: of further training rows,
+    packed alike. Raises RecipeError for data that cannot be used.
     """
+    lengths = list(lengths)
+    if cleaning and cleaning.prefixes and packing.kind != "document":
+        raise RecipeError(
+            f"the cleaning writes a prefix that every row must show, and packing={packing.kind} would cut it off; use "
+            "packing=document."
+        )
     resolved = _resolved(columns, words or Rule())
     annotators = [alike[0] for alike in resolved]
-    check_fields(annotators, corpus.columns)
+    check_fields(annotators, [name for name in corpus.columns if not cleaning or name not in cleaning.spends])
     # Loader workers are forked later; without a choice of its own the library warns in each of them.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     root = Path(cache).expanduser() if cache else cache_root()
-    texts, texts_key = texts_of(corpus, root, cleaning)
-    markers = (*(cleaning.markers if cleaning else ()), *markers)
+    texts, texts_key = texts_of(corpus, root, cleaning, processes)
+    if cleaning:
+        markers = (*cleaning.markers, *cleaning.tokens, *markers)
     loaded = tokenizer.load(lambda: train_texts(texts), texts_key, root, tuple(dict.fromkeys(markers)))
-    loaded.model_max_length = max(packing.length, ruler_length)
+    loaded.model_max_length = max(packing.length, ruler_length, *lengths)
     sha = tokenizer_fingerprint(loaded)
-    tokens_key = digest("tokens", _VERSION, texts.name, sha)
+    tokens_key = digest("tokens", VERSION, texts.name, sha)
     tokens = folder_of(root / "tokens" / tokens_key, lambda new: _tokenise(new, texts, loaded))
     marked, source = _marked(resolved, texts, tokens, loaded, root, processes)
     groups, group_of = _groups(texts, tokens, corpus.group)
 
-    def packed(side: str, rule: Packing, grouped: bool) -> tuple[Rows, str]:
-        # Annotations are left out: the same text in the same rows is the same data, whatever a masking wants to know.
-        key = digest("rows", _VERSION, texts_key, sha, side, rule.key, *([corpus.group] if grouped else []))
-        lengths = mapped(tokens / side / "length.npy")
-
-        def plan() -> Plan:
-            return rule.plan(lengths, group_of[side], len(groups)) if grouped else rule.plan(lengths)
-
-        place = folder_of(root / "rows" / key, lambda new: _pack(new, tokens / side, plan(), rule.length, loaded))
-        folders = []
-        for annotator, column in zip(annotators, marked, strict=True):
-
-            def build(new: Path, annotator: Annotator = annotator, column: Path = column) -> None:
-                values = {annotator.name: mapped(column / side / f"{annotator.name}.npy")}
-                special = {annotator.name: (annotator.outside,) * 3}
-                row_files.write(new, plan(), rule.length, values, special, with_document=False)
-
-            folders.append(folder_of(root / "packed" / digest(key, column.name), build))
-        return Rows(place, folders), key
-
-    sides = {"train": ("train", packing, bool(groups)), "heldout": ("heldout", packing, bool(groups))}
-    sides["ruler"] = ("heldout", Packing("document", ruler_length), False)
-    parts, keys = {}, {}
-    for name, (side, rule, grouped) in sides.items():
-        parts[name], keys[name] = packed(side, rule, grouped)
+    packer = Packer(root, texts_key, sha, tokens, loaded, annotators, marked, corpus.group, groups, group_of)
+    alike = bool(groups)
+    at = {length: packer("train", packing.of(length), alike) for length in sorted({packing.length, *lengths})}
+    heldout, ruler = packer("heldout", packing, alike), packer("heldout", Packing("document", ruler_length), False)
+    keys = {"train": at[packing.length].key, "heldout": heldout.key, "ruler": ruler.key}
+    keys |= {f"train of {length}": part.key for length, part in at.items() if length != packing.length}
+    parts = {"train": at[packing.length].rows, "heldout": heldout.rows, "ruler": ruler.rows}
 
     report = {"corpus": corpus.name} | _facts(texts) | {"tokens": _facts(tokens)["tokens"]}
     report["notes"] = report["notes"] + _facts(tokens)["notes"]
@@ -156,6 +147,7 @@ def prepare(
         train=parts["train"],
         heldout=parts["heldout"],
         ruler=parts["ruler"],
+        at={length: part.rows for length, part in at.items()},
         fingerprints={"corpus": texts_key, "tokenizer": sha, **keys},
         report=report,
         source=source,
@@ -163,7 +155,7 @@ def prepare(
     )
 
 
-def texts_of(corpus: Corpus, cache: Path, cleaning: Cleaning | None = None) -> tuple[Path, str]:
+def texts_of(corpus: Corpus, cache: Path, cleaning: Cleaning | None = None, processes: int = 1) -> tuple[Path, str]:
     """The folder with both sides of the split, and a key of the text in it, whatever else the documents carry."""
     settings = [cleaning.settings()] if cleaning else []
     key = digest("texts", _TEXTS_VERSION, corpus.fingerprint(cache), corpus.heldout, *settings)
@@ -171,14 +163,19 @@ def texts_of(corpus: Corpus, cache: Path, cleaning: Cleaning | None = None) -> t
     def build(new: Path) -> None:
         documents = corpus.documents(cache)
         if cleaning:
-            documents = cleaned(documents, cleaning, new / "cleaned.arrow")
-        facts = split(documents, corpus.heldout, new)
+            documents = cleaned(documents, cleaning, new, processes)
+            (new / _LEARNED).write_text(json.dumps(cleaning.learned()), encoding="utf-8")
+        facts = split(documents, corpus.heldout, new, cleaning)
         del documents
-        (new / "cleaned.arrow").unlink(missing_ok=True)
+        for file in new.glob("cleaned*.arrow"):
+            file.unlink()
         _write_facts(new, facts)
 
     name = digest(key, corpus.columns) if corpus.columns else key
-    return folder_of(cache / "texts" / name, build), key
+    folder = folder_of(cache / "texts" / name, build)
+    if cleaning:
+        cleaning.recall(json.loads((folder / _LEARNED).read_text(encoding="utf-8")))
+    return folder, key
 
 
 def _resolved(columns: Iterable[str | Annotator], words: Segmenter) -> list[list[Annotator]]:
@@ -223,7 +220,7 @@ def _marked(
         for annotator, *alike in part:
             for each in (annotator, *alike):  # the column is marked once, the tables are needed by every object
                 each.fit(source)
-            key = digest("column", _VERSION, source.key, annotator.name, annotator.settings())
+            key = digest("column", VERSION, source.key, annotator.name, annotator.settings())
             places.append(root / "columns" / key)
         own = list(zip((alike[0] for alike in part), places[-len(part) :] if part else [], strict=True))
         _mark_missing(own, {side: _side(texts, tokens, word, side) for side in _SIDES}, processes)
@@ -274,30 +271,6 @@ def _groups(texts: Path, tokens: Path, column: str | None) -> tuple[list[str], d
     return groups.tolist(), {side: np.searchsorted(groups, named) for side, named in values.items()}
 
 
-def folder_of(place: Path, build: Callable[[Path], None]) -> Path:
-    """`place`, built by one process at a time into a temporary folder that takes its name when complete."""
-    if place.exists():
-        return place
-    from filelock import FileLock
-
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{place}.lock"):
-            if not place.exists():
-                new = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
-                try:
-                    build(new)
-                    os.replace(new, place)
-                finally:
-                    shutil.rmtree(new, ignore_errors=True)
-    except OSError as error:
-        raise RecipeError(
-            f"the data cache {place.parent} cannot be written ({error.strerror or error}); "
-            "free some space or point MASKWRIGHT_CACHE to another folder."
-        ) from error
-    return place
-
-
 def _facts(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
@@ -315,13 +288,6 @@ def _tokenise(folder: Path, texts: Path, tokenizer: PreTrainedTokenizerFast) -> 
         if empty:
             facts["notes"].append(f"{empty} {side} documents have no token")
     _write_facts(folder, facts)
-
-
-def _pack(folder: Path, tokens: Path, plan: Plan, length: int, tokenizer: PreTrainedTokenizerFast) -> None:
-    columns = {name: mapped(tokens / f"{name}.npy") for name in ("ids", "bytes")}
-    special = {"bytes": (0, 0, 0)}
-    special |= {"ids": (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)}
-    row_files.write(folder, plan, length, columns, special)
 
 
 def _short(count: int) -> str:

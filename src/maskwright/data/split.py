@@ -9,7 +9,7 @@ import hashlib
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -24,11 +24,25 @@ _NOT_LETTERS = re.compile(r"[\W\d_]+")
 _SPACE = re.compile(r"\s+")
 
 
-def split(documents: Dataset, share: float, folder: Path) -> dict[str, Any]:
-    """Write `train.arrow` and `heldout.arrow` (columns text, document) to `folder`; returns the report.
+PREFIX = "prefix"  # column of the texts: characters that stand in front of the document's own text
 
-    The report counts documents, bytes, the paragraphs removed from train (`duplicates`) and their bytes, and has notes
-    in plain words about anything unusual.
+
+class Cutter(Protocol):
+    """Cuts the text of a document into pieces in the end; each is then a document of its own. See `Cleaning`."""
+
+    prefixes: bool
+
+    def pieces(self, text: str, fields: dict[str, Any]) -> list[str]: ...
+
+    def prefix(self, fields: dict[str, Any]) -> str: ...
+
+
+def split(documents: Dataset, share: float, folder: Path, cutter: Cutter | None = None) -> dict[str, Any]:
+    """Write `train.arrow` and `heldout.arrow` to `folder`; returns the report.
+
+    Columns: text, document, those that the documents carry, and `prefix` where a cutter writes one. The report counts
+    documents, bytes, the paragraphs removed from train (`duplicates`) and their bytes, and has notes in plain words
+    about anything unusual.
     """
     notes: list[str] = []
     documents = _filled(documents, notes)
@@ -59,15 +73,18 @@ def split(documents: Dataset, share: float, folder: Path) -> dict[str, Any]:
     train = train.select(kept).remove_columns(["removed", "lost"])
     parts = {"train": train, "heldout": heldout}
     for name, part in parts.items():
-        part.map(
-            _same,
+        parts[name] = part.map(
+            _cut,
             batched=True,
             batch_size=200,
+            fn_kwargs={"cutter": cutter},
             writer_batch_size=200,
             new_fingerprint=name,
             cache_file_name=str(folder / f"{name}.arrow"),
             desc=f"write {name} documents",
         )
+        if len(parts[name]) != len(part):
+            notes.append(f"{len(part):,} {name} documents were cut into {len(parts[name]):,} pieces")
     (folder / "full.arrow").unlink(missing_ok=True)
     report["documents"] = {name: len(part) for name, part in parts.items()}
     report["bytes"] = {name: _bytes(part) for name, part in parts.items()}
@@ -122,8 +139,21 @@ def _without(batch: dict[str, list], known: set[str], whole: bool) -> dict[str, 
     return out
 
 
-def _same(batch: dict[str, list]) -> dict[str, list]:
-    return batch
+def _cut(batch: dict[str, list], cutter: Cutter | None) -> dict[str, list]:
+    """Each document as it is, or its pieces with the other columns of their document and numbered ids."""
+    if cutter is None:
+        return batch
+    out: dict[str, list] = {name: [] for name in [*batch, *([PREFIX] if cutter.prefixes else [])]}
+    for values in zip(*batch.values()):
+        fields = dict(zip(batch, values))
+        text, document = fields.pop("text"), fields["document"]
+        prefix, parts = cutter.prefix(fields), cutter.pieces(text, fields)
+        for number, part in enumerate(parts):
+            name = document if len(parts) == 1 else f"{document}#{number}"
+            piece = {**fields, "text": prefix + part, "document": name, PREFIX: len(prefix)}
+            for column, found in out.items():
+                found.append(piece[column])
+    return out
 
 
 def _bytes(part: Dataset) -> int:

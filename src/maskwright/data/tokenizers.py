@@ -176,8 +176,9 @@ def marked(tokenizer: PreTrainedTokenizerFast, markers: tuple[str, ...]) -> PreT
     """The tokenizer with `markers` as tokens of their own, which no masking selects and no replacement draws."""
     from tokenizers import AddedToken
 
-    # Not "special" to the library: written in a text they are the markers, while a written [MASK] stays text.
-    tokenizer.add_tokens([AddedToken(marker, normalized=False, special=False) for marker in markers])
+    # Not "special" to the library: written in a text they are the markers, while a written [MASK] stays text. They take
+    # the space before them, so that what stands before a marker has the same tokens as without one.
+    tokenizer.add_tokens([AddedToken(marker, normalized=False, special=False, lstrip=True) for marker in markers])
     return tokenizer
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from maskwright.data.flat import Appending
 from maskwright.data.progress import progress
+from maskwright.data.split import PREFIX
 from maskwright.data.words import utf8_ends
 from maskwright.errors import RecipeError
 
@@ -28,9 +29,10 @@ _SOLID_THEN_SPACE = re.compile(r"(?<=\S)\s")
 def tokenise(folder: Path, texts: Path, backend: Tokenizer, label: str) -> tuple[int, int]:
     """Write the tokens of a file of texts to `folder`; returns the tokens and the documents that have none.
 
-    Columns, one value a token: ids (uint16, or uint32 in large vocabularies), start and end (uint32 character offsets
-    in the document), bytes (uint32, summing to the document's). One value a document that has tokens: number (its place
-    in the file) and length. Only a portion of the text is held in memory. Raises RecipeError when there is no token.
+    Columns, one value a token: ids (uint16, or uint32 in large vocabularies), start and end (uint32 character
+    offsets in the document), bytes (uint32, summing to the document's). One value a document that has tokens:
+    number (its place in the file), length, and where something stands in front of the text, prefix: the tokens of
+    that. Only a portion of the text is held in memory. Raises RecipeError when there is no token.
     """
     from datasets import Dataset
 
@@ -38,7 +40,9 @@ def tokenise(folder: Path, texts: Path, backend: Tokenizer, label: str) -> tuple
     backend.no_padding()
     backend.no_truncation()
     backend.encode_special_tokens = True  # a "[MASK]" written in the text is text
-    table = Dataset.from_file(str(texts)).select_columns(["text"])
+    table = Dataset.from_file(str(texts))
+    prefixed = PREFIX in table.column_names
+    table = table.select_columns(["text", PREFIX] if prefixed else ["text"])
     small = backend.get_vocab_size(with_added_tokens=True) <= 1 << 16
     kinds: dict[str, type] = {
         "ids": np.uint16 if small else np.uint32,
@@ -46,17 +50,20 @@ def tokenise(folder: Path, texts: Path, backend: Tokenizer, label: str) -> tuple
         "end": np.uint32,
         "bytes": np.uint32,
     }
-    kinds |= {"number": np.int64, "length": np.int64}
+    kinds |= {"number": np.int64, "length": np.int64} | ({"prefix": np.int64} if prefixed else {})
     total, empty = 0, 0
     with ExitStack() as stack:
         files = {name: stack.enter_context(Appending(folder / f"{name}.npy", kind)) for name, kind in kinds.items()}
         advance = stack.enter_context(progress(f"tokenize {label} documents", len(table)))
         number = 0
         for batch in table.iter(50):
-            for text, (id_T, start_T, end_T) in zip(batch["text"], encoded(batch["text"], backend)):
+            before = batch[PREFIX] if prefixed else [0] * len(batch["text"])
+            for text, prefix, (id_T, start_T, end_T) in zip(batch["text"], before, encoded(batch["text"], backend)):
                 if len(id_T):
                     values = {"ids": id_T, "start": start_T, "end": end_T, "bytes": token_bytes(text, end_T)}
                     values |= {"number": np.array([number]), "length": np.array([len(id_T)])}
+                    if prefixed:
+                        values["prefix"] = np.searchsorted(end_T, [prefix], side="right")
                     for name, column in values.items():
                         files[name].append(column)
                 total, empty, number = total + len(id_T), empty + (not len(id_T)), number + 1
