@@ -9,14 +9,14 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.errors import RecipeError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 _BIG_FILE = 1 << 26  # bytes from which a file's hash is remembered under its path, size and time of change
 _TABLES = {"jsonl": "json", "json": "json", "parquet": "parquet", "csv": "csv", "tsv": "csv"}
@@ -48,13 +48,19 @@ class Corpus:
 
     columns: what the documents carry besides the text: dates, labels, languages, spans. group: the one of them by which
     rows are kept apart, such as a language; None: rows may mix documents. balance: how often groups are presented, in
-    proportion to (rows of the group / all rows)^balance: 1 as they are, 0 all alike (arXiv 1911.02116: 0.3).
+    proportion to (rows of the group / all rows)^balance: 1 as they are, 0 all alike (arXiv 1911.02116: 0.3). keep: by
+    column the values of the documents to use, such as {lang: [fi, et]}; None: all documents.
     """
 
     name: str
 
     def __init__(
-        self, heldout: float = 0.05, columns: Iterable[str] = (), group: str | None = None, balance: float = 1.0
+        self,
+        heldout: float = 0.05,
+        columns: Iterable[str] = (),
+        group: str | None = None,
+        balance: float = 1.0,
+        keep: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(balance, bool) or not isinstance(balance, (int, float)) or not 0 <= balance <= 1:
             raise RecipeError(f"data.balance is {balance}; it lies between 0 (groups alike) and 1 (by their size).")
@@ -64,7 +70,8 @@ class Corpus:
         if isinstance(heldout, bool) or not isinstance(heldout, (int, float)) or not 0 < heldout < 1:
             raise RecipeError(f"data.heldout is {heldout}; the share of held-out documents lies between 0 and 1.")
         self.heldout, self.group = float(heldout), group
-        self.columns = list(dict.fromkeys([*columns, *([group] if group else [])]))
+        self.keep = {name: _values(name, values) for name, values in (keep or {}).items()}
+        self.columns = list(dict.fromkeys([*columns, *([group] if group else []), *self.keep]))
         taken = [name for name in self.columns if name in ("text", "document")]
         if taken:
             raise RecipeError(f"data.columns names {taken[0]}, which every document has anyway; leave it out.")
@@ -92,9 +99,14 @@ class Sotu(Corpus):
     _fields = ("year", "president")
 
     def __init__(
-        self, heldout: float = 0.05, columns: Iterable[str] = (), group: str | None = None, balance: float = 1.0
+        self,
+        heldout: float = 0.05,
+        columns: Iterable[str] = (),
+        group: str | None = None,
+        balance: float = 1.0,
+        keep: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(heldout, columns, group, balance)
+        super().__init__(heldout, columns, group, balance, keep)
         _known(self.columns, self._fields)
 
     def _texts(self) -> Iterator[tuple[str, str]]:
@@ -144,8 +156,9 @@ class TextFiles(Corpus):
         columns: Iterable[str] = (),
         group: str | None = None,
         balance: float = 1.0,
+        keep: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(heldout, columns, group, balance)
+        super().__init__(heldout, columns, group, balance, keep)
         if not files:
             raise RecipeError("data.files is not set; name files or a glob, as in data.files='books/*.txt'.")
         if document not in ("file", "line", "blank_line"):
@@ -164,9 +177,13 @@ class TextFiles(Corpus):
             found.update(matches)
         return sorted(found)
 
-    def fingerprint(self, cache: Path) -> str:
+    def named_paths(self) -> list[tuple[str, Path]]:
+        """The files with names that do not depend on where their folder lies."""
         paths = self.paths()
-        contents = [(name, _content(path, cache)) for name, path in zip(_names(paths), paths, strict=True)]
+        return list(zip(_names(paths), paths, strict=True))
+
+    def fingerprint(self, cache: Path) -> str:
+        contents = [(name, _content(path, cache)) for name, path in self.named_paths()]
         return digest("text", contents, self.text_column, self.document)
 
     def documents(self, cache: Path) -> Dataset:
@@ -180,11 +197,10 @@ class TextFiles(Corpus):
         if tables:
             return self._table(paths, cache)
         _known(self.columns, ("file",))
-        return _generated(self._rows, digest(self.fingerprint(cache), self.columns), cache)
+        return generated(self._rows, digest(self.fingerprint(cache), self.columns), cache)
 
     def _rows(self) -> Iterator[dict[str, str]]:
-        paths = self.paths()
-        for name, path in zip(_names(paths), paths, strict=True):
+        for name, path in self.named_paths():
             for number, text in enumerate(self._read(path)):
                 document = name if self.document == "file" else f"{name}:{number}"
                 yield {"text": text, "document": document, **({"file": name} if self.columns else {})}
@@ -249,8 +265,9 @@ class HubDataset(Corpus):
         columns: Iterable[str] = (),
         group: str | None = None,
         balance: float = 1.0,
+        keep: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(heldout, columns, group, balance)
+        super().__init__(heldout, columns, group, balance, keep)
         if not path:
             raise RecipeError("data.path is not set; name a dataset, as in data.path=Salesforce/wikitext.")
         self.path, self.config, self.split, self.text_column, self.revision = path, name, split, text_column, revision
@@ -277,13 +294,20 @@ class HubDataset(Corpus):
         return _as_documents(table, self.text_column, self.columns)
 
 
-def _generated(rows: Callable[[], Iterator[dict[str, str]]], fingerprint: str, cache: Path) -> Dataset:
-    """A dataset of the rows that a generator yields; its errors come out as they were raised."""
+def generated(
+    rows: Callable[[], Iterator[dict[str, Any]]], fingerprint: str, cache: Path, features: Features | None = None
+) -> Dataset:
+    """A dataset of the rows that a generator yields; its errors come out as they were raised.
+
+    features: the types of the columns, where the first rows do not show them.
+    """
     from datasets import Dataset
     from datasets.exceptions import DatasetGenerationError
 
     try:
-        return Dataset.from_generator(rows, cache_dir=str(cache / "datasets"), fingerprint=fingerprint)
+        return Dataset.from_generator(
+            rows, features=features, cache_dir=str(cache / "datasets"), fingerprint=fingerprint
+        )
     except DatasetGenerationError as error:
         raise error.__cause__ or error from None
 
@@ -308,13 +332,37 @@ def _as_documents(table: Dataset, column: str, carried: list[str]) -> Dataset:
     return table.add_column("document", [f"row {number}" for number in range(len(table))])
 
 
+def _values(column: str, values: Any) -> list[str]:
+    """The values of a column that `data.keep` names, as text."""
+    listed = list(values) if isinstance(values, (list, tuple)) else [values]
+    if not listed:
+        raise RecipeError(f"data.keep.{column} names no value; list some, as in data.keep.{column}=[a,b].")
+    return sorted({str(value) for value in listed})
+
+
+def kept(documents: Dataset, keep: Mapping[str, list[str]]) -> Dataset:
+    """The documents whose columns have one of the values named for them.
+
+    Raises RecipeError for a value that no document has.
+    """
+    for column, values in keep.items():
+        found = [str(value) for value in documents[column][:]]
+        missing = sorted(set(values) - set(found))
+        if missing:
+            there = sorted(set(found))
+            some = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
+            raise RecipeError(f"data.keep.{column} names {missing[0]}, which no document has; they have {some}.")
+        documents = documents.select([number for number, value in enumerate(found) if value in values])
+    return documents
+
+
 def _known(carried: Iterable[str], there: Iterable[str]) -> None:
     """Raises RecipeError for a column that the data does not have."""
     there = list(there)
     missing = [name for name in carried if name not in there]
     if missing:
         raise RecipeError(
-            f"data.columns (or data.group) names {missing[0]!r}, but the columns are {', '.join(there)}; name one."
+            f"data.columns, data.group or data.keep names {missing[0]!r}, but the columns are {', '.join(there)}; name one."
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 
 from maskwright.data import Corpus, Packing
 from maskwright.data.annotate import Annotator
@@ -166,7 +167,13 @@ def _views(cfg: DictConfig, objective: Objective) -> list[ViewRecipe]:
     shared = {}
     for name in _VIEW_PARTS:  # a group whose choice is null has no key
         node = OmegaConf.select(cfg, name)
-        shared[name] = OmegaConf.to_container(node, resolve=True) if node else None
+        try:
+            shared[name] = OmegaConf.to_container(node, resolve=True) if node else None
+        except InterpolationResolutionError as error:
+            raise RecipeError(
+                f"{name} reads a setting of another group that this recipe lacks "
+                f"({str(error).splitlines()[0]}); the file of the option in conf/ says what it goes with."
+            ) from None
     recipes = []
     for name in objective.needs.views:
         if name not in cfg.views:
