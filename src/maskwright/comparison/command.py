@@ -90,9 +90,14 @@ def _compare(asked: argparse.Namespace, command: str) -> None:
         name: getattr(asked, name)
         for name in ("metric", "better", "tune", "baseline", "ignore", "alpha", "power", "spread")
     }
-    result = compare_runs(find(asked.runs), Options(**chosen))
+    runs = find(asked.runs)
+    result = compare_runs(runs, Options(**chosen))
     out = asked.out or (asked.runs[0] / "comparison" if len(asked.runs) == 1 else Path("outputs") / "comparison")
     report = files.as_dict(result, out, command)
-    written = [page.write(report, result, out), *files.write(report, result, out)]
+    try:
+        written = [page.write(report, result, out), *files.write(report, result, out)]
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise RecipeError(f"{out} cannot be written ({said}); name another folder with --out.") from error
     screen.show(result, written)
-    print(share.send(report, out) if asked.wandb == "auto" else "W&B: off, nothing is sent")
+    print(share.send(report, out, *share.place(runs)) if asked.wandb == "auto" else "W&B: off, nothing is sent")

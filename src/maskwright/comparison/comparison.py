@@ -23,7 +23,7 @@ from maskwright.comparison.warned import Warned
 from maskwright.errors import RecipeError
 
 UNEQUAL = (
-    "Arms differ in their spread over seeds more than chance explains (Bartlett's test, p < 0.01), and --spread pooled "
+    "Arms differ in their spread over seeds more than chance explains (Bartlett's test), and --spread pooled "
     "assumes they do not: differences between steady arms look less sure than they are, between unsteady ones surer."
 )
 

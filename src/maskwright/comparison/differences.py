@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from maskwright.comparison.runs import Run
@@ -65,9 +65,9 @@ def settings(runs: Sequence[Run], ignored: Sequence[str] = ()) -> list[Settings]
     said on a command line and follows from what was said (an experiment's values) is left out too.
     ignored: keys, or beginnings of keys, that count as no difference.
     """
-    known = [_Known(run, ignored) for run in runs]
-    typed = dict.fromkeys(key for run in runs for key in said(run.overrides) if not is_aside(key, ignored))
     groups = dict.fromkeys(group for run in runs for group in run.choices if not is_aside(group, ignored))
+    known = [_Known(run, lambda key: not is_aside(key, ignored), groups) for run in runs]
+    typed = dict.fromkeys(key for run in runs for key in said(run.overrides) if not is_aside(key, ignored))
     differing = _differing(known)
     columns = [group for group in groups if group in differing]
     for key in differing:
@@ -101,7 +101,7 @@ def shown(value: Any, key: str = "") -> str:
 
 def seeds(runs: Sequence[Run]) -> list[str]:
     """Each run's seed, by which runs of different arms are paired: `1`, or `seed=1 seeds.masks=2` where they differ."""
-    known = [_Known(run, only_seeds=True) for run in runs]
+    known = [_Known(run, is_seed) for run in runs]
     differing = _differing(known)
     names = []
     for values in (one.values for one in known):
@@ -113,20 +113,25 @@ def seeds(runs: Sequence[Run]) -> list[str]:
 
 
 class _Known:
-    """What is known of a run's recipe: its config and choices, or else (not `whole`) what its command line said."""
+    """What is known of a run's recipe: its config and its choices, or else what its command line said.
 
-    def __init__(self, run: Run, ignored: Sequence[str] = (), only_seeds: bool = False) -> None:
-        self.whole, self.parent = run.config is not None, run.folder.parent
-        everything = flat(run.config) | run.choices if run.config is not None else said(run.overrides)
-        keep = is_seed if only_seeds else lambda key: not is_aside(key, ignored)
+    A run that ended early may have left no config, or no record of its choices.
+    """
+
+    def __init__(self, run: Run, keep: Callable[[str], bool], groups: Iterable[str] = ()) -> None:
+        self.config, self.parent = run.config is not None, run.folder.parent
+        words = said(run.overrides)
+        chosen = run.choices or {group: words[group] for group in groups if group in words}
+        everything = flat(run.config) | chosen if run.config is not None else words
         self.values = {key: value for key, value in everything.items() if keep(key)}
+        self._unknown = set() if run.choices else set(groups) - set(chosen)
 
     def has(self, key: str) -> bool:
         """Whether the value of `key` is known, be it that there is none."""
-        return self.whole or key in self.values
+        return key in self.values or (self.config and key not in self._unknown)
 
     def get(self, key: str) -> Any:
-        return self.values.get(key, ABSENT if self.whole else UNKNOWN)
+        return self.values.get(key, ABSENT if self.has(key) else UNKNOWN)
 
 
 def _differing(known: Sequence[_Known]) -> list[str]:
@@ -152,7 +157,7 @@ def _value(one: _Known, known: Sequence[_Known], key: str) -> Any:
     like = [
         other.get(key)
         for other in known
-        if other.whole and other.parent == one.parent and all(other.get(k) == v for k, v in one.values.items())
+        if other.has(key) and other.parent == one.parent and all(other.get(k) == v for k, v in one.values.items())
     ]
     return like[0] if like and all(value == like[0] for value in like) else UNKNOWN
 

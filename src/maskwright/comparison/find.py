@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from maskwright.comparison.differences import said
 from maskwright.comparison.runs import MARKS, MISSING, Run, read_run
 from maskwright.errors import RecipeError
 from maskwright.tracking.jobs import rerun_command
@@ -46,13 +47,15 @@ def _holds_run(path: Path) -> bool:
 
 
 def _never_begun(plan: Path, runs: Sequence[Run]) -> list[Run]:
-    """The jobs in `plan` that have no run."""
-    begun = {tuple(run.overrides) for run in runs}
-    folders = {run.folder.resolve() for run in runs}
+    """The jobs in `plan` that have no run: neither one with their settings, nor one gone on with in their folder."""
+    begun = [said(run.overrides) for run in runs]
+    taken = {run.folder.resolve(): not words or "resume" in words for run, words in zip(runs, begun)}
     missing = []
     for number, overrides in enumerate(planned(plan)):
         folder = plan.parent / str(number)
-        if tuple(overrides) not in begun and folder.resolve() not in folders:
+        gone_on = taken.get(folder.resolve())
+        if said(overrides) not in begun and not gone_on:
+            folder = folder if gone_on is None else plan.parent / f"job-{number}"  # another run has its folder
             reason = "it never began: the multirun ended before it, or has not come to it yet"
             command = rerun_command(folder, overrides)
             missing.append(Run(folder, MISSING, reason, command, overrides=overrides))
@@ -66,11 +69,11 @@ def planned(plan: Path) -> list[list[str]]:
     from hydra.errors import HydraException
 
     try:
-        said: Any = yaml.safe_load(plan.read_text(encoding="utf-8"))["hydra"]
-        if not said["sweeper"]["_target_"].endswith(".BasicSweeper"):
+        hydra: Any = yaml.safe_load(plan.read_text(encoding="utf-8"))["hydra"]
+        if not hydra["sweeper"]["_target_"].endswith(".BasicSweeper"):
             return []
-        words = [f"{key}={value}" for key, value in (said["sweeper"].get("params") or {}).items()]
-        parsed = OverridesParser.create().parse_overrides([*words, *said["overrides"]["task"]])
+        words = [f"{key}={value}" for key, value in (hydra["sweeper"].get("params") or {}).items()]
+        parsed = OverridesParser.create().parse_overrides([*words, *hydra["overrides"]["task"]])
         return BasicSweeper.split_arguments(parsed, None)[0]
     except (OSError, KeyError, TypeError, yaml.YAMLError, HydraException):
         return []

@@ -62,7 +62,11 @@ def choose(runs: Sequence[Run], wanted: str | None = None, better: str | None = 
         known = sorted({key for run in finished for key in run.figures if run.figure(key) is not None})
         if not finished:
             raise RecipeError(f"none of the {len(runs)} runs has finished, so there is nothing to compare yet.")
-        raise RecipeError(f"no finished run has {name}; choose --metric from {', '.join(known) or 'nothing'}.")
+        group = name.rpartition("/")[0]
+        said = next(
+            (f" ({run.figures[f'{group}/reason']})" for run in finished if f"{group}/reason" in run.figures), ""
+        )
+        raise RecipeError(f"no finished run has {name}{said}; choose --metric from {', '.join(known) or 'nothing'}.")
     groups, differing = _groups(runs, name)
     if not differing:
         return Metric(name, direction(name, better), groups, [])
@@ -102,7 +106,7 @@ def _groups(runs: Sequence[Run], name: str) -> tuple[list[str], list[str]]:
 def _marks(run: Run, name: str) -> dict[str, str]:
     """What must be equal for a figure to mean the same: none for evaluations, which bring data of their own."""
     prints, config = run.facts.get("fingerprints", {}), run.config or {}
-    if name.startswith("evaluation/") or not re.search(r"(^|/)(ruler|heldout)/", name):
+    if not re.search(r"(^|/)(ruler|heldout)/", name):
         return {}
     data = {"corpus": str(prints.get("corpus", "unknown"))}
     if name.endswith(WORD_LEVEL):

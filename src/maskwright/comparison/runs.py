@@ -73,7 +73,7 @@ class Run:
 
         try:
             text = (self.folder / "metrics.csv").read_text(encoding="utf-8")
-            rows = pd.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
+            rows = pd.read_csv(io.StringIO(text[: text.rfind("\n") + 1])).apply(pd.to_numeric, errors="coerce")
         except (OSError, ValueError):
             return pd.DataFrame({"step": []})
         if {"tokens", "speed/tokens_per_second"} <= set(rows):

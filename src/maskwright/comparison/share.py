@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from maskwright.comparison.runs import Run
 
 NOTHING = "W&B: {}, so nothing is sent"
 COLUMNS = ("arm", "n", "mean", "sd", "low", "high")
 
 
-def send(report: Mapping[str, Any], out: Path, project: str = "maskwright") -> str:
+def send(report: Mapping[str, Any], out: Path, project: str, entity: str | None) -> str:
     """Log the tables of arms and comparisons as one W&B run of the type `comparison`; says what was done."""
     if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun"):
         return NOTHING.format(f"WANDB_MODE is {os.environ['WANDB_MODE']}")
@@ -26,6 +28,7 @@ def send(report: Mapping[str, Any], out: Path, project: str = "maskwright") -> s
     pairs = [[pair[name] for name in names] for pair in report["pairs"]]
     run = wandb.init(
         project=project,
+        entity=entity,
         job_type="comparison",
         name=f"comparison by {report['metric']['name']}",
         dir=str(out),
@@ -38,3 +41,10 @@ def send(report: Mapping[str, Any], out: Path, project: str = "maskwright") -> s
     run.log(tables)
     run.finish()
     return f"W&B: {run.url}"
+
+
+def place(runs: Sequence[Run]) -> tuple[str, str | None]:
+    """Project and entity of the first run that was logged to W&B, else the default project."""
+    loggers = [(run.config or {}).get("logger") or {} for run in runs]
+    logger = next((logger for logger in loggers if logger.get("project")), {})
+    return logger.get("project", "maskwright"), logger.get("entity")
