@@ -26,7 +26,20 @@ def token_loss(logits_BKV: Tensor, target_BK: Tensor) -> Tensor:
 
 def hits(logits_BKV: Tensor, target_BK: Tensor) -> Tensor:
     """1.0 where the most likely token is the target, float32 [B, K]."""
-    return (logits_BKV.argmax(-1) == target_BK).float()
+    return (most_likely(logits_BKV) == target_BK).float()
+
+
+def most_likely(logits: Tensor, block: int = 256) -> Tensor:
+    """`logits.argmax(-1)`, the first of equals too, in two steps: the best block of the vocabulary, then its best token.
+
+    torch's own takes 30 times as long on a CPU, in bfloat16 more than a third of a training step.
+    """
+    whole = logits.shape[-1] // block * block
+    best = [logits[..., :whole].unflatten(-1, (-1, block)).amax(-1)] if whole else []
+    best += [logits[..., whole:].amax(-1, keepdim=True)] if whole < logits.shape[-1] else []
+    first = torch.cat(best, -1).argmax(-1, keepdim=True) * block
+    place = (first + torch.arange(block, device=logits.device)).clamp(max=logits.shape[-1] - 1)
+    return (first + logits.gather(-1, place).argmax(-1, keepdim=True)).squeeze(-1)
 
 
 def next_tokens(ids_BL: Tensor, document_BL: Tensor) -> tuple[Tensor, Tensor]:
