@@ -244,12 +244,14 @@ class Nearest:
     name, unit = "similar", "word"
     similar_NCS = torch.tensor([[[8, 0], [9, 0]], [[12, 13], [0, 0]], [[0, 0], [0, 0]]])
     number_N = torch.tensor([2, 1, 0])
+    pieces_N = torch.tensor([1, 2, 1])
 
 
 @pytest.mark.parametrize("nearest", [1, 2])
 def test_a_word_becomes_its_neighbour_and_one_without_is_left_to_the_other_stage(nearest, views):
     rows = _pooled_rows(500)
-    rows["similar"] = torch.tensor([[-1, 0, 1, 1, 2, -1, -1, -1, -1, -1, -1, -1, -1]]).repeat(500, 1)
+    # the token 14 is what the end of the row left of a pair: no similar pair takes its place
+    rows["similar"] = torch.tensor([[-1, 0, 1, 1, 2, -1, -1, -1, -1, -1, -1, 1, -1]]).repeat(500, 1)
     corruption = Corruption([Similar(1.0, Nearest(), nearest, Mask(1.0))], "word")
     corruption.bind(None)
     view = views(Word(), 1.0, EXACT, corruption, length=13)(rows, 0.0)["main"]

@@ -43,6 +43,18 @@ def test_the_choice_does_not_depend_on_the_capacity():
     assert not many.arrives_BK.gather(1, many.place_BK.argsort(1))[~maskable].any()
 
 
+def test_the_last_to_arrive_arrive():
+    """Weights so small that all arrivals are 1 in float64 still fill the budget; weight 0 and infinity never do."""
+    u = uniform((0, 4, torch.arange(20)), 12)
+    weight = torch.full_like(u, 1e-9)
+    weight[:, 3] = 0.0
+    arrival = race.weighted(u, weight)
+    assert (arrival == 1).sum() == 20 * 11
+    ranking = race.rank(arrival, torch.ones(20, 12, dtype=torch.bool), 12)
+    assert (ranking.arrives_BK.sum(1) == 11).all()
+    assert (ranking.place_BK[:, -1] == 3).all()
+
+
 def test_positions_that_arrive_together_stay_together():
     unit = torch.tensor([[0, 0, 0, 3, 3, 5, 6, 6, 6, 6]])
     arrival = uniform((0, 3, torch.arange(200)), 10).gather(1, unit.expand(200, -1))

@@ -11,7 +11,17 @@ from maskwright.errors import RecipeError
 from maskwright.masking import Masking, ViewRecipe, Views
 from maskwright.masking.budgets import Counted, Independent
 from maskwright.masking.corruptions import Replace
-from maskwright.masking.rates import ByClass, ByToken, Constant, Linear, Quadratic, Valley, WarmupDecay
+from maskwright.masking.rates import (
+    ByClass,
+    ByToken,
+    Constant,
+    Linear,
+    Partly,
+    Quadratic,
+    Uniform,
+    Valley,
+    WarmupDecay,
+)
 from maskwright.masking.rates.positions import scaled
 from maskwright.masking.units import Segments, Token, Word
 
@@ -155,3 +165,14 @@ def test_copies_keep_words_whole(predicting, rows):
 def test_more_copies_than_a_row_has_are_refused(predicting):
     with pytest.raises(RecipeError, match="3 disjoint masks of 0.4 are more than a row"):
         predicting(0.4, 0.9)
+
+
+def test_a_share_of_the_rows_is_left_whole(rows, views):
+    from scipy import stats
+
+    rate = Partly(Uniform(0.0, 1.0), 0.5)
+    view = views(Token(), rate, Independent(0))(rows(8000, 32), 0.0)["main"]
+    whole_B = view.rate_B == 0
+    assert whole_B.double().mean().item() == pytest.approx(0.5, abs=0.03)
+    assert torch.equal(view.ids_BM[whole_B], view.clean_BL[whole_B])
+    assert stats.kstest(view.rate_B[~whole_B].numpy(), stats.uniform().cdf).pvalue > 0.001

@@ -84,7 +84,9 @@ def rank(arrival_BL: Tensor, maskable_BL: Tensor, most: int) -> Ranking:
     length = arrival_BL.shape[1]
     low = max(length - 1, 1).bit_length()
     never = 1 << 62 - low
-    time_BL = (arrival_BL.clamp(max=1) * (never - 1)).long().masked_fill(~maskable_BL | arrival_BL.isinf(), never)
+    # never - 1 is no float64: an arrival at 1, as tiny weights have, would round up to never.
+    time_BL = (arrival_BL.clamp(max=1) * (never - 1)).long().clamp(max=never - 1)
+    time_BL = time_BL.masked_fill(~maskable_BL | arrival_BL.isinf(), never)
     order_BL = time_BL << low | torch.arange(length, device=arrival_BL.device)
     first_BK = order_BL.topk(most, largest=False).values if most < length else order_BL.sort().values
     time_BK = first_BK >> low

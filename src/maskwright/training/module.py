@@ -197,8 +197,8 @@ class Pretraining(L.LightningModule):
         for micro in batch.micro_batches(self.micro_rows):
             where, terms = self.objective.where(micro), self.objective.terms(micro)
             for name, value in terms.items():
-                parts = [(value * where[name]).flatten(1).sum(1), where[name].flatten(1).sum(1)]
-                part_2B = torch.stack(parts).double()
+                parts = [(value * where[name]).reshape(len(value), -1), where[name].reshape(len(value), -1)]
+                part_2B = torch.stack([part.sum(1).double() for part in parts])
                 self._heldout.setdefault(name, []).append(part_2B.sum(1))
                 for number, group in enumerate(self.groups):
                     there_B = micro.rows["group"] == number

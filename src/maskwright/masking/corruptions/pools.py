@@ -94,10 +94,12 @@ class SimilarColumn(Column, Protocol):
     unit: str | Column
     similar_NCS: Tensor  # int64 token ids of up to C similar words, of as many pieces as the word itself
     number_N: Tensor  # int64, how many there are
+    pieces_N: Tensor  # int64, how many pieces they and the word have
 
 
 class Similar(Stage):
-    """The word most like it, with as many pieces (MacBERT, arXiv 2004.13922); a word without one is left to `other`."""
+    """The word most like it, with as many pieces (MacBERT, arXiv 2004.13922); a word without one, or cut by the end of
+    its row, is left to `other`. nearest: one of so many most similar words, at random."""
 
     outcome = Outcome.SIMILAR
     per = "word"
@@ -110,16 +112,18 @@ class Similar(Stage):
         self.columns = (table, table.unit, *other.columns)
 
     def bind(self, tokenizer: object) -> None:
-        self._ids_NCS, self._number_N = self.table.similar_NCS, self.table.number_N
+        self._ids_NCS, self._number_N, self._pieces_N = self.table.similar_NCS, self.table.number_N, self.table.pieces_N
         self.other.bind(tokenizer)  # type: ignore[arg-type]
 
     def __call__(self, selected: Selected, taken_BK: Tensor) -> tuple[Tensor, Tensor]:
         unit = _Pieces(selected, self.table.unit)
         device = taken_BK.device
-        self._ids_NCS, self._number_N = self._ids_NCS.to(device), self._number_N.to(device)
+        tables = (self._ids_NCS, self._number_N, self._pieces_N)
+        self._ids_NCS, self._number_N, self._pieces_N = (table.to(device) for table in tables)
         row_BK = selected.field.column(self.table).gather(1, selected.place_BK)
         number_BK = self._number_N[row_BK.clamp(min=0)].clamp(max=self.nearest)
-        found_BK = (row_BK >= 0) & (number_BK > 0)
+        whole_BK = unit.size_BK == self._pieces_N[row_BK.clamp(min=0)]
+        found_BK = (row_BK >= 0) & (number_BK > 0) & whole_BK
         u_BK = selected.draws.at("similar", unit.first_BK)
         choice_BK = (u_BK * number_BK).long()
         pieces = self._ids_NCS.shape[2]

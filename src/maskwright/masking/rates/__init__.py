@@ -1,7 +1,7 @@
 """Masking rates: the share of maskable tokens to mask, from progress, drawn per sequence, or by position."""
 
 from maskwright.masking.rates.base import Rate
-from maskwright.masking.rates.drawn import Beta, Uniform
+from maskwright.masking.rates.drawn import Beta, Partly, Uniform
 from maskwright.masking.rates.positions import ByClass, ByToken
 from maskwright.masking.rates.schedules import (
     Constant,
@@ -21,6 +21,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "Linear",
+    "Partly",
     "Quadratic",
     "Rate",
     "Schedule",

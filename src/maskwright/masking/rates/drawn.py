@@ -51,3 +51,22 @@ class Beta(Rate):
 
     def describe(self) -> str:
         return f"Beta({self.alpha:g}, {self.beta:g}) in {100 * self.low:.3g}%..{100 * self.highest:.3g}%"
+
+
+class Partly(Rate):
+    """A share of the sequences has the rate `rate`, the others are left whole (arXiv 2310.07819: half of a batch)."""
+
+    def __init__(self, rate: Rate, share: float) -> None:
+        self.rate, self.share = rate, share_of("rate.share", share)
+        if rate.by_position:
+            raise RecipeError(
+                f"rate.rate ({rate.describe()}) gives positions rates of their own; give one for whole rows."
+            )
+        self.highest, self.columns = rate.highest, rate.columns
+
+    def __call__(self, progress: float, draws: Draws) -> Tensor:
+        there_B = draws("partly", 1)[:, 0] < self.share
+        return torch.where(there_B, self.rate(progress, draws), 0.0)
+
+    def describe(self) -> str:
+        return f"{self.rate.describe()} on {100 * self.share:.3g}% of the rows"
