@@ -336,24 +336,8 @@ def _values(column: str, values: Any) -> list[str]:
     """The values of a column that `data.keep` names, as text."""
     listed = list(values) if isinstance(values, (list, tuple)) else [values]
     if not listed:
-        raise RecipeError(f"data.keep.{column} names no value; list some, as in data.keep.{column}=[a,b].")
+        raise RecipeError(f"data.keep.{column} names no value; list some, as in 'data.keep={{{column}: [a,b]}}'.")
     return sorted({str(value) for value in listed})
-
-
-def kept(documents: Dataset, keep: Mapping[str, list[str]]) -> Dataset:
-    """The documents whose columns have one of the values named for them.
-
-    Raises RecipeError for a value that no document has.
-    """
-    for column, values in keep.items():
-        found = [str(value) for value in documents[column][:]]
-        missing = sorted(set(values) - set(found))
-        if missing:
-            there = sorted(set(found))
-            some = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
-            raise RecipeError(f"data.keep.{column} names {missing[0]}, which no document has; they have {some}.")
-        documents = documents.select([number for number, value in enumerate(found) if value in values])
-    return documents
 
 
 def _known(carried: Iterable[str], there: Iterable[str]) -> None:
@@ -362,7 +346,8 @@ def _known(carried: Iterable[str], there: Iterable[str]) -> None:
     missing = [name for name in carried if name not in there]
     if missing:
         raise RecipeError(
-            f"data.columns, data.group or data.keep names {missing[0]!r}, but the columns are {', '.join(there)}; name one."
+            f"data.columns, data.group or data.keep names {missing[0]!r}, but the columns are {', '.join(there)}; "
+            "name one."
         )
 
 

@@ -60,17 +60,19 @@ def balanced_visits(group_rows: Sequence[int], exponent: float, seed: int) -> Vi
     share_G = np.where(size_G > 0, (size_G / total) ** exponent, 0.0)
     edge_G = np.cumsum(share_G / share_G.sum()) * total
 
-    def counts(visit: int) -> np.ndarray:
+    def counts(until: int) -> np.ndarray:
+        """Samples of each group in visits 0..until - 1: int64 [V, G]."""
         # One offset for all edges: the counts add up to the total, and the mean of each is its share.
-        offset = float(uniform((seed, stream_id("balance"), visit), 1)[0, 0])
-        ends_G = np.floor(edge_G + offset + 1e-9).astype(np.int64)
-        ends_G[-1] = total
-        return np.diff(ends_G, prepend=0)
+        offset_V1 = uniform((seed, stream_id("balance"), torch.arange(until)), 1).numpy()
+        ends_VG = np.floor(edge_G + offset_V1 + 1e-9).astype(np.int64)
+        ends_VG[:, -1] = total
+        return np.diff(ends_VG, prepend=0)
 
     def present(visit: int) -> Presentation:
-        before_G = sum((counts(earlier) for earlier in range(visit)), np.zeros_like(size_G))
+        *before_VG, now_G = counts(visit + 1)
+        before_G = np.sum(before_VG, axis=0, dtype=np.int64) if visit else np.zeros_like(size_G)
         sample, visits = [], []
-        for group, (number, begin) in enumerate(zip(counts(visit), before_G)):
+        for group, (number, begin) in enumerate(zip(now_G, before_G)):
             own, place = np.divmod(begin + np.arange(number), max(1, size_G[group]))
             for turn in np.unique(own):
                 order = permutation(int(size_G[group]), mixed_seed(seed, group), int(turn))

@@ -38,6 +38,7 @@ from maskwright.data.words import Rule, Segmenter
 from maskwright.errors import RecipeError
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
 _TEXTS_VERSION = 1
@@ -157,16 +158,19 @@ def prepare(
 
 def texts_of(corpus: Corpus, cache: Path, cleaning: Cleaning | None = None, processes: int = 1) -> tuple[Path, str]:
     """The folder with both sides of the split, and a key of the text in it, whatever else the documents carry."""
-    settings = [cleaning.settings()] if cleaning else []
+    settings: list[dict[str, Any]] = [cleaning.settings()] if cleaning else []
+    settings += [{"keep": corpus.keep}] if corpus.keep else []
     key = digest("texts", _TEXTS_VERSION, corpus.fingerprint(cache), corpus.heldout, *settings)
 
     def build(new: Path) -> None:
-        documents = corpus.documents(cache)
-        if cleaning:
-            documents = cleaned(documents, cleaning, new, processes)
+        def rewrite(documents: Dataset) -> Dataset:
+            assert cleaning is not None
+            rewritten = cleaned(documents, cleaning, new, processes)
             (new / _LEARNED).write_text(json.dumps(cleaning.learned()), encoding="utf-8")
-        facts = split(documents, corpus.heldout, new, cleaning)
-        del documents
+            return rewritten
+
+        how = rewrite if cleaning else None
+        facts = split(corpus.documents(cache), corpus.heldout, new, corpus.keep, how, cleaning)
         for file in new.glob("cleaned*.arrow"):
             file.unlink()
         _write_facts(new, facts)

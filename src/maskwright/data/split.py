@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -37,20 +38,41 @@ class Cutter(Protocol):
     def prefix(self, fields: dict[str, Any]) -> str: ...
 
 
-def split(documents: Dataset, share: float, folder: Path, cutter: Cutter | None = None) -> dict[str, Any]:
+def split(
+    documents: Dataset,
+    share: float,
+    folder: Path,
+    keep: Mapping[str, list[str]] | None = None,
+    rewrite: Callable[[Dataset], Dataset] | None = None,
+    cutter: Cutter | None = None,
+) -> dict[str, Any]:
     """Write `train.arrow` and `heldout.arrow` to `folder`; returns the report.
 
-    Columns: text, document, those that the documents carry, and `prefix` where a cutter writes one. The report counts
-    documents, bytes, the paragraphs removed from train (`duplicates`) and their bytes, and has notes in plain words
-    about anything unusual.
+    Which documents are held out is decided first, so that it is the same for every part of a corpus and every cleaning
+    of it. keep: by column the values of the documents to use. rewrite: changes texts and columns, document by document.
+    Columns written: text, document, those that the documents carry, and `prefix` where a cutter writes one. The report
+    counts documents, bytes, the paragraphs removed from train (`duplicates`) and their bytes, and has notes in plain
+    words about anything unusual.
     """
     notes: list[str] = []
-    documents = _filled(documents, notes)
+    documents = documents.select(_filled(documents, notes))
     if len(documents) == 1 and not any(is_spans(feature) for feature in documents.features.values()):
         documents = _blocks(documents[0], share)
         notes.append(f"one document only: it was cut into {len(documents)} blocks of text, some of them held out")
     sizes = [len(text) for batch in documents.iter(1000) for text in batch["text"]]
     chosen = heldout_documents(documents["document"][:], sizes, share)
+    if keep:
+        among = _kept(documents, keep)
+        documents, chosen = documents.select(among), chosen[among]
+    if rewrite is not None:
+        documents = rewrite(documents)
+        among = _filled(documents, notes)
+        documents, chosen = documents.select(among), chosen[among]
+    if chosen.all() or not chosen.any():
+        side = "held-out" if chosen.all() else "training"
+        raise RecipeError(
+            f"only {side} documents are left by data.keep and cleaning; keep more, or change data.heldout."
+        )
     heldout = documents.select(np.flatnonzero(chosen))
     known = {_normal(part) for text in heldout["text"] for part in paragraphs(text)} - {""}
     train = documents.select(np.flatnonzero(~chosen))
@@ -160,15 +182,33 @@ def _bytes(part: Dataset) -> int:
     return sum(len(text.encode()) for batch in part.iter(1000) for text in batch["text"])
 
 
-def _filled(documents: Dataset, notes: list[str]) -> Dataset:
-    """Without documents that hold white space only."""
+def _filled(documents: Dataset, notes: list[str]) -> np.ndarray:
+    """The numbers of the documents that hold more than white space."""
     filled = [bool(text and text.strip()) for batch in documents.iter(1000) for text in batch["text"]]
     if not any(filled):
         raise RecipeError("the data holds no text; give files or rows that are not empty.")
-    if all(filled):
-        return documents
-    notes.append(f"{len(filled) - sum(filled)} empty documents left out")
-    return documents.select(np.flatnonzero(filled))
+    if not all(filled):
+        notes.append(f"{len(filled) - sum(filled)} empty documents left out")
+    return np.flatnonzero(filled)
+
+
+def _kept(documents: Dataset, keep: Mapping[str, list[str]]) -> np.ndarray:
+    """The numbers of the documents whose columns have one of the values named for them.
+
+    Raises RecipeError for a value that no document has.
+    """
+    there = np.ones(len(documents), dtype=bool)
+    for column, values in keep.items():
+        found = np.array([str(value) for value in documents[column][:]])
+        names = np.unique(found).tolist()
+        missing = [value for value in values if value not in names]
+        if missing:
+            some = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+            raise RecipeError(f"data.keep: no document has {column}={missing[0]}; they have {some}.")
+        there &= np.isin(found, values)
+    if not there.any():
+        raise RecipeError(f"data.keep: no document has all of {', '.join(keep)} as asked for; ask for less.")
+    return np.flatnonzero(there)
 
 
 def _blocks(document: dict[str, str], share: float) -> Dataset:
