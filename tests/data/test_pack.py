@@ -134,7 +134,7 @@ def test_blocks_of_rows_do_not_change_them(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("pairs", 64), "packing.kind is 'pairs'; choose one of concatenate, segment, document."),
+        (("triples", 64), "packing.kind is 'triples'; choose one of concatenate, segment, document, pairs."),
         (("segment", 4), "packing.length is 4; rows have 8 to 65536 tokens."),
         (("segment", 64.0), "packing.length is 64.0; rows have 8 to 65536 tokens."),
     ],

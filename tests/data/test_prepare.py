@@ -167,7 +167,7 @@ def test_saved_facts(tmp_path, folder, cache):
 
 @pytest.mark.parametrize("group", ["data", "tokenizer", "packing"])
 def test_every_preset_is_built_with_the_keys_that_its_class_takes(group):
-    needed = {"text": {"files": "x.txt"}, "hub": {"path": "x"}, "saved": {"path": "x"}}
+    needed = {"text": {"files": "x.txt"}, "conll": {"files": "x.conllu"}, "hub": {"path": "x"}, "saved": {"path": "x"}}
     presets = sorted((CONF / group).glob("*.yaml"))
     assert presets
     for path in presets:
