@@ -231,14 +231,10 @@ def check_views(recipe: Recipe) -> None:
 
 
 def _merged(shared: Any, own: Any) -> Any:
-    """A view's own part over the shared one; another `_target_` starts afresh, and null leaves the part out."""
-    if own is None or shared is None:
+    """A view's own part: a whole one as it is, single settings over the shared one, null for none."""
+    if own is None or shared is None or "_target_" in own:
         return own
-    if not own:
-        return shared
-    if own.get("_target_", shared["_target_"]) != shared["_target_"]:
-        return own
-    return OmegaConf.to_container(OmegaConf.merge(shared, own))
+    return OmegaConf.to_container(OmegaConf.merge(shared, own)) if own else shared
 
 
 def _check_numbers(cfg: DictConfig) -> None:
