@@ -24,7 +24,7 @@ def over_documents(side: Side, work: Work[Result], label: str, processes: int = 
     longer document is a run by itself."""
     runs = shards(side, max(side.tokens // _PORTION, 1))
     sizes = [int(side.length_D[first:last].sum()) for first, last in runs]
-    return _in_order(side, work, runs, sizes, label, processes)
+    return in_order(side, work, runs, sizes, label, processes)
 
 
 def over_tokens(side: Side, work: Work[Result], label: str, processes: int = 1) -> Iterator[Result]:
@@ -32,15 +32,19 @@ def over_tokens(side: Side, work: Work[Result], label: str, processes: int = 1) 
     results in order."""
     firsts = range(0, side.tokens, _PORTION)
     runs = [(first, min(first + _PORTION, side.tokens)) for first in firsts]
-    return _in_order(side, work, runs, [last - first for first, last in runs], label, processes)
+    return in_order(side, work, runs, [last - first for first, last in runs], label, processes)
 
 
-def _in_order(
+def in_order(
     side: Side, work: Work[Result], runs: list[tuple[int, int]], sizes: list[int], label: str, processes: int
 ) -> Iterator[Result]:
-    """Only a few results wait at a time, so memory is that of a few runs however large the corpus is."""
-    processes = 1 if side.tokens < _SMALL else max(1, min(processes, len(runs)))
-    with progress(label, side.tokens) as advance:
+    """`work(side, first, last)` for the given runs, which see so many tokens each (sizes); results in order.
+
+    work: picklable, such as a function of a module or a partial of one. Only a few results wait at a time, so memory is
+    that of a few runs however large the corpus is.
+    """
+    processes = 1 if sum(sizes) < _SMALL else max(1, min(processes, len(runs)))
+    with progress(label, sum(sizes)) as advance:
         if processes == 1:
             for run, size in zip(runs, sizes, strict=True):
                 yield work(side, *run)
