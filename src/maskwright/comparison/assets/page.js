@@ -75,3 +75,6 @@ function unfold() {
 }
 window.addEventListener("hashchange", unfold);
 unfold();
+
+// paper shows what was never scrolled to as well
+window.addEventListener("beforeprint", () => document.querySelectorAll(".figure:not([hidden])").forEach(draw));
