@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from maskwright.data import Packing, TextFiles, TrainedTokenizer, prepare
-from maskwright.data.document import Source
+from maskwright.data.document import Document, Source
 from maskwright.data.prepare import Prepared
+from maskwright.data.tokens import encoded
+from maskwright.data.words import word_starts
 from maskwright.masking import Masking, Rate, View, ViewRecipe, Views, Vocabulary
 from maskwright.masking.corruptions import Replace
 
@@ -65,5 +67,23 @@ def masked() -> Callable[..., tuple[dict[str, Any], View]]:
         rows |= {"visit": torch.arange(visits).repeat_interleave(number)}
         rows |= {"sample": torch.arange(number).repeat(visits)}
         return rows, views(rows, 0.0)["main"]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def document_of(addresses: list[str]) -> Callable[..., Document]:
+    """`document_of("Some text.", kind="bpe", column=value)`: tokens of a small tokenizer, words by rule."""
+    made: dict[str, Any] = {}
+
+    def make(text: str, kind: str = "wordpiece", **fields: Any) -> Document:
+        if kind not in made:
+            letters = (
+                "".join(chr(code) for code in [*range(33, 127), *range(0x4E00, 0x4E20)]) + "年月日中国人民大学的北京"
+            )
+            made[kind] = TrainedTokenizer(kind, 700, lowercase=False).train([*addresses, " ".join(letters)])
+        ((id_T, start_T, end_T),) = encoded([text], made[kind])
+        begins_T = word_starts(text, start_T, end_T)
+        return Document(text, id_T, start_T.astype(np.uint32), end_T.astype(np.uint32), begins_T, fields)
 
     return make

@@ -44,30 +44,39 @@ def placed(document: Document, spans: Spans) -> Placed:
 
 
 def _placed(document: Document, found: Sequence[tuple[int, int, str]]) -> Placed:
-    none = np.zeros(0, np.int64)
     if not found or not len(document):
+        none = np.zeros(0, np.int64)
         return Placed(none, none, [])
-    start_N, end_N, types = zip(*found)
-    solid_T = _solid_tokens(document)
-    place_T = np.arange(len(document))
-    last_T = np.maximum.accumulate(np.where(solid_T, place_T, -1))  # the last solid token up to each
-    next_T = np.minimum.accumulate(np.where(solid_T, place_T, len(document))[::-1])[::-1]
-    last_T, next_T = np.append(last_T, -1), np.append(next_T, len(document))  # so that -1 and T may be asked for
-    first_N = next_T[np.searchsorted(document.end_T, start_N, side="right")]
-    first_N = last_T[first_N - 1] + 1
-    behind_N = last_T[np.searchsorted(document.start_T, end_N, side="left") - 1] + 1
+    starts, ends, types = zip(*found)
+    near = _Near(document)
+    start_N = near.solid_C[np.minimum(starts, len(document.text))]
+    end_N = near.passed_C[np.minimum(ends, len(document.text))]
+    first_N = near.next_T[np.searchsorted(document.end_T, start_N, side="right")]
+    first_N = near.last_T[first_N - 1] + 1
+    behind_N = near.last_T[np.searchsorted(document.start_T, end_N, side="left") - 1] + 1
     first_N[1:] = np.maximum(first_N[1:], np.maximum.accumulate(behind_N)[:-1])
-    kept_N = behind_N > first_N
+    kept_N = (behind_N > first_N) & (end_N > start_N)
     return Placed(first_N[kept_N], behind_N[kept_N], [kind for kind, kept in zip(types, kept_N.tolist()) if kept])
 
 
-def _solid_tokens(document: Document) -> np.ndarray:
-    """Bool [T]: the tokens that are more than white space."""
-    key = "solid tokens"
-    if key not in document.memo:
-        before_C = np.concatenate(([0], np.cumsum(solid(document.text))))
-        document.memo[key] = before_C[document.end_T] > before_C[document.start_T]
-    return document.memo[key]
+class _Near:
+    """The nearest characters and tokens that are not white space; a token of a leading space and a word is solid.
+
+    solid_C: the solid character at or behind each. passed_C: where the last solid character before each ends. next_T,
+    last_T: the solid token at or behind each, and at or before it; both may be asked for token T, the latter for -1.
+    """
+
+    def __init__(self, document: Document) -> None:
+        solid_C = np.append(solid(document.text), False)
+        place_C = np.arange(len(solid_C))
+        self.solid_C = np.minimum.accumulate(np.where(solid_C, place_C, len(solid_C) - 1)[::-1])[::-1]
+        self.passed_C = np.maximum.accumulate(np.where(np.append(False, solid_C[:-1]), place_C, 0))
+        solid_T = self.passed_C[document.end_T] > document.start_T
+        place_T = np.arange(len(document))
+        self.last_T = np.append(np.maximum.accumulate(np.where(solid_T, place_T, -1)), -1)
+        self.next_T = np.append(
+            np.minimum.accumulate(np.where(solid_T, place_T, len(document))[::-1])[::-1], len(document)
+        )
 
 
 class SpanUnits(Annotator):
