@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset
 
 from maskwright.data import Packing, TextFiles, TrainedTokenizer, prepare
-from maskwright.data.cleaning import Several, Sparql, Tweets, Urls, Web, cleaned
+from maskwright.data.cleaning import Rewriting, Several, Sparql, Tweets, Urls, Web
 from maskwright.data.cleaning.base import Cleaning
 from maskwright.errors import RecipeError
 from maskwright.masking import Vocabulary
@@ -97,12 +97,35 @@ def test_one_form_for_internationalised_domains():
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
 def test_a_bare_domain_and_a_url_share_the_domains_tokens(tmp_path, kind):
     """And markers are tokens of their own, never maskable and never a random replacement."""
-    names = ("news", "shop", "mail", "wiki", "play", "bank", "map", "lab")
-    sites = [f"{a}{b}.example.{c}" for a in names for b in ("one", "two", "box", "hub") for c in ("com", "org")]
-    lines = [line for site in sites for line in (site, f"https://{site}:8080/page/{site[::-1]}?id=3")]
+    draw, parts = (
+        random.Random(4),
+        [
+            "news",
+            "shop",
+            "mail",
+            "wiki",
+            "jazz",
+            "quick",
+            "buy",
+            "video",
+            "bank",
+            "cloud",
+            "fix",
+            "go",
+            "lamp",
+            "tree",
+            "house",
+        ],
+    )
+    sites = sorted({f"{''.join(draw.choices(parts, k=2))}{draw.randint(1, 9)}.example.org" for _ in range(120)})
+    lines = [
+        line
+        for site in sites
+        for line in (site, f"https://{site}:8080/{draw.choice(parts)}/page?id={draw.randint(1, 99)}")
+    ]
     (tmp_path / "urls.txt").write_text("\n".join(lines))
     corpus = TextFiles(str(tmp_path / "urls.txt"), document="line", heldout=0.2)
-    cleaning, vocabulary = Urls(), {"bpe": 320}.get(kind, 64)
+    cleaning, vocabulary = Urls(), {"bpe": 300, "wordpiece": 90}.get(kind, 64)
     tokenizer = TrainedTokenizer(kind, vocabulary, min_frequency=1)
     prepared = prepare(corpus, tokenizer, Packing("document", 64), cache=tmp_path / "cache", cleaning=cleaning)
     loaded = prepared.tokenizer
@@ -173,12 +196,13 @@ def test_documents_are_rewritten_with_their_other_columns(tmp_path, monkeypatch,
     monkeypatch.setattr("maskwright.data.cleaning.base._SMALL", 0)
     rows = {"text": ["a", "b", "c"], "document": ["0", "1", "2"], "lang": ["en", "de", "en"]}
     documents = Dataset.from_dict(rows)
-    assert cleaned(documents, Upper(), tmp_path, processes).to_dict() == {**rows, "text": ["A", "b", "C"]}
+    rewriting = Rewriting(Upper(), tmp_path, processes)
+    assert rewriting.rewritten(documents, "train").to_dict() == {**rows, "text": ["A", "b", "C"]}
     with pytest.raises(RecipeError, match=r"^cleaning reads the column 'lang', which the documents do not carry"):
-        cleaned(documents.remove_columns("lang"), Upper(), tmp_path)
+        rewriting.learn(documents.remove_columns("lang"))
     spans = documents.add_column("spans", [[{"start": 0, "end": 1}]] * 3)
     with pytest.raises(RecipeError, match=r"^cleaning would move the characters that the column 'spans' counts"):
-        cleaned(spans, Upper(), tmp_path)
+        rewriting.learn(spans)
 
 
 def test_what_the_cache_keeps_apart(tmp_path):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from maskwright.data.split import heldout_documents, paragraphs, split
+from maskwright.data.duplicates import paragraphs
+from maskwright.data.split import heldout_documents, split
 from maskwright.errors import RecipeError
 
 IDS = [f"document {number}" for number in range(1000)]
@@ -76,7 +77,7 @@ def test_text_without_duplicates_is_kept_byte_for_byte(tmp_path):
 def test_one_document_is_cut_into_blocks(tmp_path):
     text = "\n".join(f"line {'z' * (number % 17)} {chr(97 + number % 26)}{number * 'q'}" for number in range(200))
     report, train, heldout = parts(tmp_path, [text], share=0.05)
-    assert report["notes"][0].startswith("one document only: it was cut into 40 blocks of text")
+    assert report["notes"][0].startswith("one document only: it was cut into 40 blocks, some")
     assert report["documents"] == {"train": 38, "heldout": 2}
     assert report["duplicate_bytes"] + len("".join([*train, *heldout]).encode()) == len(text.encode())
     assert all(text.startswith(("\n", "line")) for text in [*train, *heldout])

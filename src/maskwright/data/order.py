@@ -70,7 +70,7 @@ def balanced_visits(group_rows: Sequence[int], exponent: float, seed: int) -> Vi
 
     def present(visit: int) -> Presentation:
         *before_VG, now_G = counts(visit + 1)
-        before_G = np.sum(before_VG, axis=0, dtype=np.int64) if visit else np.zeros_like(size_G)
+        before_G = np.stack(before_VG).sum(0) if visit else np.zeros_like(size_G)
         sample, visits = [], []
         for group, (number, begin) in enumerate(zip(now_G, before_G)):
             own, place = np.divmod(begin + np.arange(number), max(1, size_G[group]))

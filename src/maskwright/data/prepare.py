@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from maskwright.data.annotate import Annotator, Words, check_fields, mark_all
-from maskwright.data.cleaning import Cleaning, cleaned
+from maskwright.data.cleaning import Cleaning, Rewriting
 from maskwright.data.corpus import Corpus, cache_root, digest
 from maskwright.data.document import Side, Source
 from maskwright.data.flat import mapped
@@ -38,7 +38,6 @@ from maskwright.data.words import Rule, Segmenter
 from maskwright.errors import RecipeError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
 _TEXTS_VERSION = 1
@@ -163,16 +162,10 @@ def texts_of(corpus: Corpus, cache: Path, cleaning: Cleaning | None = None, proc
     key = digest("texts", _TEXTS_VERSION, corpus.fingerprint(cache), corpus.heldout, *settings)
 
     def build(new: Path) -> None:
-        def rewrite(documents: Dataset) -> Dataset:
-            assert cleaning is not None
-            rewritten = cleaned(documents, cleaning, new, processes)
+        rewriting = Rewriting(cleaning, new, processes) if cleaning else None
+        facts = split(corpus.documents(cache), corpus.heldout, new, corpus.keep, rewriting)
+        if cleaning:
             (new / _LEARNED).write_text(json.dumps(cleaning.learned()), encoding="utf-8")
-            return rewritten
-
-        how = rewrite if cleaning else None
-        facts = split(corpus.documents(cache), corpus.heldout, new, corpus.keep, how, cleaning)
-        for file in new.glob("cleaned*.arrow"):
-            file.unlink()
         _write_facts(new, facts)
 
     name = digest(key, corpus.columns) if corpus.columns else key

@@ -1,10 +1,10 @@
 """Cleaning: what is done to the text of each document before anything else (conf/cleaning)."""
 
-from maskwright.data.cleaning.base import Cleaning, Several, cleaned
+from maskwright.data.cleaning.base import Cleaning, Rewriting, Several
 from maskwright.data.cleaning.metadata import Metadata
 from maskwright.data.cleaning.sparql import Sparql
 from maskwright.data.cleaning.tweets import Tweets
 from maskwright.data.cleaning.urls import Urls
 from maskwright.data.cleaning.web import Web
 
-__all__ = ["Cleaning", "Metadata", "Several", "Sparql", "Tweets", "Urls", "Web", "cleaned"]
+__all__ = ["Cleaning", "Metadata", "Rewriting", "Several", "Sparql", "Tweets", "Urls", "Web"]

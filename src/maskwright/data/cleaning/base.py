@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskwright.data.split import is_spans
+from maskwright.data.duplicates import is_spans
 from maskwright.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ class Cleaning(ABC):
     markers: special tokens that it writes into the text: the tokenizer keeps them whole, and they are never masked nor
     drawn as replacements. tokens: further tokens that it writes, kept whole and masked like any other. reads: columns
     of the documents that it needs (`data.columns`). spends: those of them that count characters of the old text and are
-    left out of the result. prefixes: it writes something in front of every piece that all rows must show. alone: it
-    wants all texts in one process.
+    left out of the result. prefixes: it writes something in front of every piece that all rows must show. train_only:
+    held-out documents keep their text. exact: texts that differ in case, digits or punctuation are not the same. alone:
+    it wants all texts in one process.
     """
 
     markers: tuple[str, ...] = ()
@@ -32,6 +34,8 @@ class Cleaning(ABC):
     reads: tuple[str, ...] = ()
     spends: tuple[str, ...] = ()
     prefixes = False
+    train_only = False
+    exact = False
     alone = False
 
     @abstractmethod
@@ -59,7 +63,7 @@ class Cleaning(ABC):
         return ""
 
     def learn(self, documents: Dataset, scratch: Path) -> None:  # noqa: B027 - most learn nothing
-        """See all documents before the first is rewritten. scratch: a folder for temporary files."""
+        """See the documents before any is rewritten. scratch: a folder for temporary files."""
 
     def learned(self) -> Any:
         """Plain values that it must know again when the texts come from the cache; None: nothing."""
@@ -83,7 +87,13 @@ class Several(Cleaning):
         self.reads = tuple(dict.fromkeys(name for step in self.steps for name in step.reads))
         self.spends = tuple(dict.fromkeys(name for step in self.steps for name in step.spends))
         self.prefixes = any(step.prefixes for step in self.steps)
-        self.alone = any(step.alone for step in self.steps)
+        self.exact, self.alone = any(step.exact for step in self.steps), any(step.alone for step in self.steps)
+        if len({step.train_only for step in self.steps}) > 1:
+            raise RecipeError(
+                "cleaning.steps has steps that leave held-out documents as they are and steps that do not; set "
+                "heldout=true in the former."
+            )
+        self.train_only = self.steps[0].train_only
 
     @property
     def tokens(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -122,36 +132,65 @@ class Several(Cleaning):
             step.recall(own)
 
 
-def cleaned(documents: Dataset, cleaning: Cleaning, folder: Path, processes: int = 1) -> Dataset:
-    """The documents rewritten, cached in files of `folder` named cleaned*.arrow.
+@dataclass(frozen=True)
+class Rewriting:
+    """A cleaning at work on one corpus, as `split` asks for it. folder: where files may lie until the split is done."""
 
-    Raises RecipeError when a column that it reads is missing, or when a column counts characters of the old text.
-    """
-    missing = [name for name in cleaning.reads if name not in documents.column_names]
-    if missing:
-        raise RecipeError(
-            f"cleaning reads the column {missing[0]!r}, which the documents do not carry; "
-            f"set data.columns=[{missing[0]}] with data that has it."
-        )
-    spans = [name for name, feature in documents.features.items() if is_spans(feature) and name not in cleaning.spends]
-    if spans:
-        raise RecipeError(
-            f"cleaning would move the characters that the column {spans[0]!r} counts; use cleaning=null with it."
-        )
-    cleaning.learn(documents, folder)
-    small = documents.data.nbytes < _SMALL or len(documents) < processes
-    rewritten = documents.map(
-        _rewritten,
-        fn_kwargs={"cleaning": cleaning},
-        batched=True,
-        batch_size=_TOGETHER,
-        writer_batch_size=_TOGETHER,
-        new_fingerprint="cleaned",
-        cache_file_name=str(folder / "cleaned.arrow"),
-        num_proc=None if processes == 1 or small or cleaning.alone else processes,
-        desc="clean documents",
-    )
-    return rewritten.remove_columns([name for name in cleaning.spends if name in rewritten.column_names])
+    cleaning: Cleaning
+    folder: Path
+    processes: int = 1
+
+    @property
+    def train_only(self) -> bool:
+        return self.cleaning.train_only
+
+    @property
+    def exact(self) -> bool:
+        return self.cleaning.exact
+
+    @property
+    def prefixes(self) -> bool:
+        return self.cleaning.prefixes
+
+    def learn(self, documents: Dataset) -> None:
+        """Raises RecipeError when a column that the cleaning reads is missing, or when another one counts characters of
+        the old text."""
+        missing = [name for name in self.cleaning.reads if name not in documents.column_names]
+        if missing:
+            raise RecipeError(
+                f"cleaning reads the column {missing[0]!r}, which the documents do not carry; "
+                f"set data.columns=[{missing[0]}] with data that has it."
+            )
+        aligned = [name for name, feature in documents.features.items() if is_spans(feature)]
+        moved = [name for name in aligned if name not in self.cleaning.spends]
+        if moved:
+            raise RecipeError(
+                f"cleaning would move the characters that the column {moved[0]!r} counts; use cleaning=null with it."
+            )
+        self.cleaning.learn(documents, self.folder)
+
+    def rewritten(self, documents: Dataset, side: str) -> Dataset:
+        """The documents with their new texts, without the columns that were spent."""
+        small = documents.data.nbytes < _SMALL or len(documents) < self.processes
+        if not (side == "heldout" and self.train_only):
+            documents = documents.map(
+                _rewritten,
+                fn_kwargs={"cleaning": self.cleaning},
+                batched=True,
+                batch_size=_TOGETHER,
+                writer_batch_size=_TOGETHER,
+                new_fingerprint=f"cleaned {side}",
+                cache_file_name=str(self.folder / f"cleaned-{side}.arrow"),
+                num_proc=None if self.processes == 1 or small or self.cleaning.alone else self.processes,
+                desc=f"clean {side} documents",
+            )
+        return documents.remove_columns([name for name in self.cleaning.spends if name in documents.column_names])
+
+    def pieces(self, text: str, fields: dict[str, Any]) -> list[str]:
+        return self.cleaning.pieces(text, fields)
+
+    def prefix(self, fields: dict[str, Any]) -> str:
+        return self.cleaning.prefix(fields)
 
 
 def settled(text: str, rewrite: Callable[[str], str]) -> str:
