@@ -27,7 +27,7 @@ def words_of(segmenter, text, **fields):
 
 @pytest.fixture
 def jieba():
-    pytest.importorskip("jieba")
+    pytest.importorskip("rjieba")
     return Jieba(None, True)
 
 
@@ -39,15 +39,15 @@ def test_chinese_words_and_other_text(jieba):
 
 def test_it_cuts_as_jieba_does(jieba):
     """On words with a Han character, the independent reading of jieba's own output."""
-    import jieba as library
+    import rjieba as library
 
     for text in CHINESE:
-        expected = [word for word in library.Tokenizer().lcut(text) if any("\u4e00" <= c <= "\u9fff" for c in word)]
+        expected = [word for word in library.cut(text) if any("\u4e00" <= c <= "\u9fff" for c in word)]
         assert [word for word in words_of(jieba, text) if any("\u4e00" <= c <= "\u9fff" for c in word)] == expected
 
 
 def test_further_words(tmp_path):
-    pytest.importorskip("jieba")
+    pytest.importorskip("rjieba")
     (tmp_path / "more.txt").write_text("生命的起源 100000\n", encoding="utf-8")
     more = Jieba(str(tmp_path / "more.txt"), True)
     assert "生命的起源" in words_of(more, CHINESE[0])
@@ -56,7 +56,7 @@ def test_further_words(tmp_path):
 
 def test_without_jieba_the_cure_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(RecipeError, match=r"^words=jieba needs jieba.*run `pip install 'maskwright\[chinese\]'`"):
+    with pytest.raises(RecipeError, match=r"^words=jieba needs rjieba.*run `pip install 'maskwright\[chinese\]'`"):
         Jieba(None, True)
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import logging
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -17,7 +15,6 @@ import numpy as np
 
 from maskwright.annotation.sources import ColumnSpans
 from maskwright.annotation.wordlists import WordList
-from maskwright.data.corpus import cache_root
 from maskwright.data.words import begins_by_rule, solid
 from maskwright.errors import RecipeError
 
@@ -26,7 +23,8 @@ _HAN = (("\u3400", "\u9fff"), ("\uf900", "\ufaff"), ("\U00020000", "\U0003134f")
 
 
 class Jieba:
-    """Chinese words by jieba (whole-word masking as in arXiv 1906.08101, which used LTP); other text by the rule.
+    """Chinese words by jieba, in its Rust form `rjieba` (whole-word masking as in arXiv 1906.08101, which used LTP);
+    other text by the rule.
 
     Tokens stay what the tokenizer makes of the text: only units change. dictionary: a file of further words, one a
     line, maybe with a frequency and a tag behind a space. hmm: guess words that the dictionary lacks. Raises
@@ -47,7 +45,7 @@ class Jieba:
         begins_C = begins_by_rule(text)
         if not any(low <= letter <= high for letter in set(text) for low, high in _HAN):
             return begins_C
-        words = jieba_words(self.dictionary).lcut(text, HMM=self.hmm)
+        words = jieba_words(self.dictionary).cut(text, self.hmm)
         size_W = np.fromiter(map(len, words), np.int64, len(words))
         first_W = np.cumsum(size_W) - size_W
         # Words with a Han character are jieba's, what stands between them is left to the rule.
@@ -120,32 +118,27 @@ class Spaces:
 
 def require_jieba(setting: str) -> None:
     """Raises RecipeError when jieba is not installed."""
-    if importlib.util.find_spec("jieba") is None:
-        raise RecipeError(f"{setting} needs jieba, which is not installed; run `pip install 'maskwright[chinese]'`.")
+    if importlib.util.find_spec("rjieba") is None:
+        raise RecipeError(f"{setting} needs rjieba, which is not installed; run `pip install 'maskwright[chinese]'`.")
 
 
 def jieba_settings(dictionary: str | None) -> dict[str, Any]:
     """What decides how jieba cuts: its release and the further words."""
     further = None if dictionary is None else WordList(dictionary, "words.dictionary").sha
-    return {"jieba": importlib.metadata.version("jieba"), "dictionary": further}
+    return {"rjieba": importlib.metadata.version("rjieba"), "dictionary": further}
 
 
 @lru_cache(maxsize=2)
 def jieba_words(dictionary: str | None) -> Any:
     """jieba with its dictionary and the further words, loaded once in each process."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its regular expressions are written in old Python
-        import jieba
-    jieba.setLogLevel(logging.WARNING)
-    words = jieba.Tokenizer()
-    # Not in the system's folder of temporary files: the parsed dictionary is read back with marshal.
-    words.tmp_dir = str(cache_root() / "jieba")
-    (cache_root() / "jieba").mkdir(parents=True, exist_ok=True)
-    words.initialize()
+    import rjieba
+
+    words = rjieba.Jieba()
     if dictionary is not None:
         for line in WordList(dictionary, "words.dictionary").lines:
             word, *more = line.split()
-            words.add_word(word, *([int(more[0])] if more and more[0].isdigit() else []), *more[1:2])
+            frequency = int(more[0]) if more and more[0].isdigit() else None
+            words.add_word(word, frequency, more[1] if len(more) > 1 else None)
     return words
 
 

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskwright.annotation.segmenters import jieba_words, require_jieba
+from maskwright.annotation.segmenters import jieba_settings, jieba_words, require_jieba
 from maskwright.annotation.sources import Span, Spans
 from maskwright.data.document import Document
 from maskwright.errors import RecipeError
@@ -143,7 +143,7 @@ def _portions(text: str) -> Iterator[tuple[int, int]]:
 _JIEBA = {
     "ng": "NOUN", "nr": "PROPN", "ns": "PROPN", "nt": "PROPN", "nz": "PROPN", "n": "NOUN", "t": "NOUN", "s": "NOUN",
     "f": "ADP", "vd": "ADV", "vn": "NOUN", "v": "VERB", "ad": "ADV", "an": "NOUN", "a": "ADJ", "b": "ADJ", "z": "ADJ",
-    "r": "PRON", "m": "NUM", "q": "NOUN", "d": "ADV", "p": "ADP", "c": "CCONJ", "u": "PART", "y": "PART", "e": "INTJ",
+    "r": "PRON", "m": "NUM", "q": "NOUN", "d": "ADV", "p": "ADP", "c": "CCONJ", "u": "PART", "ug": "AUX", "ul": "AUX", "uz": "AUX", "y": "PART", "e": "INTJ",
     "o": "INTJ", "x": "PUNCT", "w": "PUNCT", "i": "X", "l": "X", "j": "NOUN", "k": "PART", "h": "PART", "g": "NOUN",
     "eng": "X",
 }  # fmt: skip
@@ -164,27 +164,17 @@ class JiebaTags(Spans):
         return UNIVERSAL
 
     def settings(self) -> dict[str, Any]:
-        from maskwright.annotation.segmenters import jieba_settings
-
         return {"version": _VERSION} | jieba_settings(self.dictionary)
 
     def find(self, document: Document) -> list[Span]:
         found: list[Span] = []
         begin = 0
-        for word, tag in _tagger(self.dictionary).cut(document.text):
+        for word, tag in jieba_words(self.dictionary).tag(document.text):
             end = begin + len(word)
             if not word.isspace():
                 found.append((begin, end, _universal(tag)))
             begin = end
         return found
-
-
-@lru_cache(maxsize=2)
-def _tagger(dictionary: str | None) -> Any:
-    words = jieba_words(dictionary)
-    from jieba import posseg
-
-    return posseg.POSTokenizer(words)
 
 
 @cache
