@@ -143,9 +143,9 @@ def _portions(text: str) -> Iterator[tuple[int, int]]:
 _JIEBA = {
     "ng": "NOUN", "nr": "PROPN", "ns": "PROPN", "nt": "PROPN", "nz": "PROPN", "n": "NOUN", "t": "NOUN", "s": "NOUN",
     "f": "ADP", "vd": "ADV", "vn": "NOUN", "v": "VERB", "ad": "ADV", "an": "NOUN", "a": "ADJ", "b": "ADJ", "z": "ADJ",
-    "r": "PRON", "m": "NUM", "q": "NOUN", "d": "ADV", "p": "ADP", "c": "CCONJ", "u": "PART", "ug": "AUX", "ul": "AUX", "uz": "AUX", "y": "PART", "e": "INTJ",
-    "o": "INTJ", "x": "PUNCT", "w": "PUNCT", "i": "X", "l": "X", "j": "NOUN", "k": "PART", "h": "PART", "g": "NOUN",
-    "eng": "X",
+    "r": "PRON", "m": "NUM", "q": "NOUN", "d": "ADV", "p": "ADP", "c": "CCONJ", "ug": "AUX", "ul": "AUX", "uz": "AUX",
+    "u": "PART", "y": "PART", "e": "INTJ", "o": "INTJ", "x": "PUNCT", "w": "PUNCT", "i": "X", "l": "X", "j": "NOUN", "k": "PART",
+    "h": "PART", "g": "NOUN", "eng": "X",
 }  # fmt: skip
 
 
