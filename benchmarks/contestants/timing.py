@@ -56,6 +56,9 @@ def fresh(run: Callable[..., Any], *arguments: Any, threads: int) -> Any:
     """The result of `run(*arguments)` in a new process that computes with `threads` threads."""
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # Threads that spin while they wait take the cores that another program left them: whoever is measured while the
+    # machine has something else to do, on either side, would be measured by its luck.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_quietly, run, *arguments).result()
 
