@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import time
@@ -16,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 
 from contestants.bare import BareJob, BareLoop
-from contestants.timing import ROOT, WARM_UP, Timing, bootstrap
+from contestants.timing import ROOT, WARM_UP, Timing, Turns, bootstrap
 from maskwright.training.run import pretrain
 
 
@@ -25,20 +26,22 @@ class MaskwrightJob:
     """One run of `python train.py <overrides>`; `seconds` of training stop it whatever its schedule says."""
 
     overrides: tuple[str, ...]
-    seconds: float
+    seconds: float = math.inf
     folder: Path | None = None  # the run's folder; None: a temporary one
 
 
-def run_maskwright(job: MaskwrightJob, beside: BareLoop | None = None) -> Timing:
+def run_maskwright(job: MaskwrightJob, turns: Turns | None = None, beside: BareLoop | None = None) -> Timing:
     """Times a run by a callback of its own, not by what the run says of itself.
 
-    With `beside`, one step of that loop follows each step of the run; its seconds are left out of `ends` and kept in
-    `beside.seconds`.
+    With `turns`, the other side takes a step after each; with `beside`, that loop does in this very process, and its
+    seconds are kept in `beside.seconds`. Neither counts in `ends`.
     """
     timing, idle = Timing(0), 0.0
 
     class Stopwatch(L.Callback):
         def on_train_start(self, trainer, module):
+            if turns is not None:
+                turns.begin()
             timing.ends.append(time.perf_counter())
             timing.parameters = sum(parameter.numel() for parameter in module.parameters())
 
@@ -51,6 +54,9 @@ def run_maskwright(job: MaskwrightJob, beside: BareLoop | None = None) -> Timing
                 beside.step()
                 beside.seconds.append(time.perf_counter() - now)
                 idle += beside.seconds[-1]
+            if turns is not None:
+                trainer.should_stop |= turns.pass_on()
+                idle += time.perf_counter() - now
             trainer.should_stop |= timing.ends[-1] + idle - timing.ends[0] > job.seconds
 
     class WatchedTrainer(L.Trainer):

@@ -1,5 +1,8 @@
 """Timing that is the same for every contestant: a process of its own, and a note of when each optimizer step ended.
 
+Two contestants that are compared take their steps in turn: whatever else the machine does meets both alike, and the
+ratio is of steps that stood side by side.
+
 Reading data, making masks, logging and the optimizer are inside the figures on every side; imports, tokenisation, model
 construction and saving are outside.
 """
@@ -12,7 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -74,6 +77,39 @@ def bootstrap(ratios: list[float] | np.ndarray, draws: int = 10_000) -> tuple[fl
     logs = np.log(np.asarray(ratios, dtype=np.float64))
     means = np.random.default_rng(0).choice(logs, (draws, len(logs))).mean(axis=1)
     return math.exp(logs.mean()), math.exp(np.quantile(means, 0.025)), math.exp(np.quantile(means, 0.975))
+
+
+class Turns:
+    """One side's end of a game of turns: it takes a step while the other waits, and then waits for the other."""
+
+    def __init__(self, mine: Any, other: Any, steps: int, first: bool) -> None:
+        self.mine, self.other, self.steps, self.first = mine, other, steps, first
+        self.taken = 0
+
+    def begin(self) -> None:
+        """Wait until it is this side's turn to take a step."""
+        if not self.mine.acquire(timeout=900):
+            raise SystemExit("The other side takes no step; see what it says above.")
+
+    def pass_on(self) -> bool:
+        """A step is done: let the other take one. Returns whether this side has taken all its steps."""
+        self.taken += 1
+        self.other.release()
+        over = self.taken >= self.steps
+        if self.first or not over:
+            self.begin()
+        return over
+
+
+def in_turns(
+    ours: tuple[Callable[..., Any], Any], theirs: tuple[Callable[..., Any], Any], steps: int, threads: int
+) -> list:
+    """The timings of two runs, (function, job) each, that take `steps` steps in turn, in processes of their own."""
+    with multiprocessing.get_context("spawn").Manager() as manager:
+        a, b = manager.Semaphore(1), manager.Semaphore(0)
+        sides = ((*ours, Turns(a, b, steps, first=True)), (*theirs, Turns(b, a, steps, first=False)))
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(lambda side: fresh(*side, threads=threads), sides))
 
 
 def steps_within(seconds: float, trial: Timing) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from contestants.timing import Timing
+from contestants.timing import Timing, Turns
 
 
 def bert_config(tokenizer: Any, hidden: int, layers: int, heads: int, length: int, dropout: float = 0.1) -> Any:
@@ -44,7 +45,7 @@ class TrainerJob:
     heads: int
     batch: int | None  # rows in a step; None: Trainer's default, 8
     bf16: bool
-    seconds: float
+    seconds: float = math.inf
     steps: int = 1_000_000
     learning_rate: float = 5e-5
     warm_up: float = 0.0  # share of the steps
@@ -53,8 +54,11 @@ class TrainerJob:
     save: Path | None = None
 
 
-def run_trainer(job: TrainerJob) -> Timing:
-    """Trains a new BERT and saves it, with its tokenizer, where the job says."""
+def run_trainer(job: TrainerJob, turns: Turns | None = None) -> Timing:
+    """Trains a new BERT and saves it, with its tokenizer, where the job says.
+
+    With `turns`, the other side takes a step after each, whose seconds do not count in `ends`.
+    """
     from datasets import Dataset
     from transformers import (
         AutoTokenizer,
@@ -90,12 +94,20 @@ def run_trainer(job: TrainerJob) -> Timing:
         timing = Timing(arguments.train_batch_size * job.rows.shape[1], parameters=model.num_parameters())
 
         class Stopwatch(TrainerCallback):
+            idle = 0.0
+
             def on_train_begin(self, args, state, control, **kwargs):
+                if turns is not None:
+                    turns.begin()
                 timing.ends.append(time.perf_counter())
 
             def on_step_end(self, args, state, control, **kwargs):
-                timing.ends.append(time.perf_counter())
+                now = time.perf_counter()
+                timing.ends.append(now - self.idle)
                 control.should_training_stop |= timing.ends[-1] - timing.ends[0] > job.seconds
+                if turns is not None:
+                    control.should_training_stop |= turns.pass_on()
+                    self.idle += time.perf_counter() - now
 
         Trainer(
             model=model,

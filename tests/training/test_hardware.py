@@ -124,7 +124,8 @@ def test_trial_that_never_fits_is_refused():
 
 def test_rows_by_memory(monkeypatch):
     monkeypatch.setattr(hardware, "available_memory", lambda: 1000.0)
-    assert [micro_rows_by_memory(64, size) for size in (1, 10, 30, 10_000)] == [64, 32, 16, 1]
+    assert [micro_rows_by_memory(64, size, 0.5) for size in (1, 10, 30, 10_000)] == [64, 32, 16, 1]
+    assert micro_rows_by_memory(64, 10, 0.25) == 16  # two processes on one machine
 
 
 @pytest.mark.parametrize(
@@ -145,6 +146,24 @@ def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(RecipeError) as caught:
         Hardware(**settings)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "averaged", "message"),
+    [
+        ({}, 9, False, "a batch of 9 rows cannot be shared by 2 devices; set batch.rows to a multiple of 2."),
+        ({}, 8, True, "trainer.ema does not work with hardware=fsdp; use hardware=ddp or trainer.ema=null."),
+        (
+            {"compile": True}, 8, False,
+            "hardware.compile does not work with hardware=fsdp; use hardware=ddp or set it to false.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_devices_cannot_do_is_refused(cpu, settings, rows, averaged, message):
+    with pytest.raises(RecipeError) as caught:
+        Hardware(strategy="fsdp", devices=2, **settings).resolve().check(rows, averaged)
+    assert str(caught.value) == message
+    Hardware(strategy="ddp", devices=2, compile=True).resolve().check(8, averaged=True)
 
 
 def test_a_missing_gpu_is_refused(cpu):

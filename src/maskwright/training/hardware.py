@@ -286,8 +286,11 @@ def micro_rows_by_trial(rows: int, trial: Callable[[int], None], network: nn.Mod
             size = -(-size // 2)
 
 
-def micro_rows_by_memory(rows: int, bytes_per_row: float, share: float = 0.5) -> int:
-    """As `micro_rows_by_trial`, but by an estimate: for a CPU, where memory is not refused but swapped."""
+def micro_rows_by_memory(rows: int, bytes_per_row: float, share: float) -> int:
+    """As `micro_rows_by_trial`, but by an estimate: for a CPU, where memory is not refused but swapped.
+
+    share: of the memory that is still free.
+    """
     room = available_memory() * share
     size = rows
     while size > 1 and size * bytes_per_row > room:

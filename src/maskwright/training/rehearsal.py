@@ -38,7 +38,8 @@ def rehearse(objective: Objective, batch: Batch, chosen: Chosen, device: torch.d
     elif device.type == "cuda":
         rows = micro_rows_by_trial(len(batch), run, objective)
     else:
-        rows = micro_rows_by_memory(len(batch), _bytes_per_row(objective, batch, chosen, device))
+        # half of what is there, for all processes of the machine together
+        rows = micro_rows_by_memory(len(batch), _bytes_per_row(objective, batch, chosen, device), 0.5 / chosen.devices)
     seconds = float("inf")
     for _ in range(2):
         began = time.perf_counter()
