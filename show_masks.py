@@ -18,15 +18,28 @@ def main(cfg: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from maskwright.errors import RecipeError
-    from maskwright.training.masks import show
+    from maskwright.seeing.command import show
+
+    job = HydraConfig.get()
+    try:
+        show(cfg, job.runtime.choices, overrides=list(job.overrides.task))
+    except RecipeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def words() -> list[str]:
+    """The command line as Hydra takes it: `--json` is a setting, and `-m` means policies side by side."""
+    from maskwright.errors import RecipeError
+    from maskwright.seeing.recipes import swept
 
     try:
-        show(cfg, HydraConfig.get().runtime.choices)
+        return swept(["show.json=true" if word == "--json" else word for word in sys.argv[1:]])
     except RecipeError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
 if __name__ == "__main__":
-    sys.argv = ["show.json=true" if word == "--json" else word for word in sys.argv]
+    sys.argv[1:] = words()
     main()

@@ -1,0 +1,1 @@
+"""Seeing: masks on the screen, as JSON and as a page, and the annotations that maskings read. Nothing is trained."""
