@@ -97,6 +97,11 @@ class Side:
         """All token ids, one document after the other."""
         return self._columns["ids"]
 
+    def values(self, column: str) -> list[Any]:
+        """A column that the documents carry: one value a document, read without their text."""
+        values = self._table.select_columns([column])[column][:]
+        return [values[number] for number in self._number_D.tolist()]
+
     def __getitem__(self, number: int) -> Document:
         part = slice(int(self.first_D[number]), int(self.first_D[number] + self.length_D[number]))
         row = self._table[int(self._number_D[number])]
