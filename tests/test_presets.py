@@ -5,44 +5,142 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
+from tests import corpora
+
+import maskwright.models  # its own networks register with the Auto classes
 
 ROOT = Path(__file__).parents[1]
 PRESETS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 PAPERS = [name for name in PRESETS if not name.startswith("debug")]
-TINY = (
-    "trainer.max_steps=4",
-    "trainer.validate_every=2",
+NARROW = (
     "model.config.hidden_size=16",
     "model.config.num_hidden_layers=2",
     "model.config.num_attention_heads=2",
     "model.config.intermediate_size=32",
 )
+STEPS = ("trainer.max_steps=4", "trainer.validate_every=2")
+
+TREEBANK = ("data=conll", "data.document=sentence")
+
+
+def checkpoint(at: Path) -> Path:
+    """A small BERT with a vocabulary of English words, as if trained before."""
+    from maskwright.data import TrainedTokenizer
+    from maskwright.data.tokenizers import wrapped
+    from maskwright.models import ModelRecipe, export
+
+    tokenizer = wrapped(TrainedTokenizer("wordpiece", 90).train(corpora.sentences("en", 400)))
+    shape = {word.split(".")[-1].split("=")[0]: int(word.split("=")[1]) for word in NARROW}
+    return export(ModelRecipe("bert", shape).build(tokenizer, 64), tokenizer, at / "checkpoint")
+
+
+# What a preset needs that no machine has by itself: text of its language or domain, lists, a checkpoint.
+NEEDS: dict[str, Callable[[Path], list[str]]] = {
+    "better_masking_ptw": lambda at: [*TREEBANK, f"data.files={corpora.treebank(at)}", "tokenizer.vocabulary=90"],
+    "bitimebert2": lambda at: [
+        "views.entities.masking.unit.column.spans.file="
+        f"{corpora.words(at, 'entities', 'United States', 'Congress', 'Senate', 'House', 'Great Britain', 'Spain')}"
+    ],
+    "chinese_wwm": lambda at: [
+        f"data.files={corpora.text(at, 'zh')}", "data.document=line", "tokenizer.vocabulary=94",
+    ],
+    "cue_mcqa": lambda at: [f"data.files={corpora.questions(at)}", "data.columns=[options,label]", "packing.length=64",
+                           "tokenizer.vocabulary=90"],
+    "domurls_bert": lambda at: [
+        f"data.files={corpora.urls(at)}", "data.document=line", "tokenizer.vocabulary=120",
+    ],
+    "ernie": lambda at: [
+        f"masking.unit.units.1.column.spans.file={corpora.words(at, 'phrases', 'fellow citizens', 'the public')}",
+        f"masking.unit.units.2.column.spans.file={corpora.words(at, 'entities', 'United States', 'Congress')}",
+    ],
+    "finest_bert": lambda at: [f"data.files={corpora.languages(at)}"],
+    "gbert": lambda at: [
+        f"data.files={corpora.text(at, 'de')}", "data.document=line", "tokenizer.vocabulary=150",
+    ],
+    "gender_tuning": lambda at: [
+        f"data.files={corpora.labelled(at)}", "data.columns=[label]", "tokenizer.vocabulary=100",
+        f"rate.column.strata.gender={corpora.words(at, 'gender', 'he', 'she', 'man', 'woman')}",
+    ],
+    "hingbert": lambda at: [f"data.files={corpora.tweets(at)}", "data.document=line", "tokenizer.vocabulary=90"],
+    "kidlm": lambda at: [
+        f"rate.column.strata.stop={corpora.words(at, 'stop', 'the', 'of', 'and', 'to', 'in')}",
+        f"rate.column.strata.easy={corpora.words(at, 'easy', 'people', 'house', 'year', 'great')}",
+    ],
+    "lem": lambda at: [*TREEBANK, f"data.files={corpora.treebank(at)}", "tokenizer.vocabulary=90"],
+    "masked_finetuning": lambda at: [
+        f"data.files={corpora.labelled(at)}", "data.columns=[label]", "tokenizer.vocabulary=100",
+    ],
+    "macbert": lambda at: ["corruption.stages.0.table.least_cosine=0.0"],
+    "mslm": lambda at: [*TREEBANK, f"data.files={corpora.entities(at)}", "tokenizer.vocabulary=80"],
+    "rubert": lambda at: [
+        f"data.files={corpora.text(at, 'ru')}", "data.document=line", f"model.init_from={checkpoint(at)}",
+        "tokenizer.vocabulary=130",
+    ],
+    "slovakbert": lambda at: [f"data.files={corpora.text(at, 'sk')}", "data.document=line"],
+    "spbert": lambda at: [f"data.files={corpora.queries(at)}", "data.document=line", "tokenizer.vocabulary=120"],
+    "xlmr_xl": lambda at: [f"data.files={corpora.languages(at)}", "tokenizer.vocabulary=100"],
+}  # fmt: skip
+ON_SOTU = {"erwt", "bitimebert2", "lmlm"}  # the years of the bundled corpus
+SOTU = ("tokenizer.vocabulary=4096", "packing.length=192", "ruler.length=32", "ruler.rows=16", "heldout_rows=16",
+        "batch.rows=8", "trainer.log_every_n_steps=1", "checkpoint.every=2", "logger=csv", "hardware=cpu",
+        "hardware.threads=1", "hardware.precision=32")  # fmt: skip
+
+
+def overrides(name: str, at: Path) -> list[str]:
+    """The words that follow `experiment=<name>` in a small run."""
+    own = NEEDS[name](at) if name in NEEDS else []
+    return [*STEPS, *(NARROW if name not in WIDE else ()), *own]
+
+
+WIDE = {"debug", "debug_electra"}
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_trains_validates_saves_and_reloads(name, pretrain, tmp_path):
-    metrics = pretrain(f"experiment={name}", *TINY, folder=tmp_path)
+def test_a_preset_trains_validates_saves_and_reloads(name, preset_run, pretrain, tmp_path):
+    folder, metrics = preset_run(name)
     assert metrics["steps"] == 4
     numbers = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
     assert all(math.isfinite(value) for value in numbers.values())
-    kept = json.loads((tmp_path / "metrics.json").read_text())
+    kept = json.loads((folder / "metrics.json").read_text())
     for key in ("ruler/loss", "ruler/accuracy", "ruler/bits_per_byte", "flops", "steps", "tokens", "seconds",
                 "speed/tokens_per_second", "speed/mfu", "speed/data_wait"):  # fmt: skip
         assert kept[key] is not None or (key.startswith("ruler/") and kept["ruler/reason"])
-    checkpoint = torch.load(next((tmp_path / "checkpoints").glob("*4.ckpt")), weights_only=True)
+    checkpoint = torch.load(next((folder / "checkpoints").glob("*4.ckpt")), weights_only=True)
     assert checkpoint["global_step"] == 4
-    assert pretrain(f"resume={tmp_path}", small=False)["tokens"] == metrics["tokens"]
-    for folder in [path.parent for path in (tmp_path / "export").rglob("config.json")]:
-        config = transformers.AutoConfig.from_pretrained(folder)
-        model = getattr(transformers, config.architectures[0]).from_pretrained(folder)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    assert pretrain(f"resume={folder}", small=False)["tokens"] == metrics["tokens"]
+    exports = [path.parent for path in (folder / "export").rglob("config.json")]
+    assert exports
+    for export in exports:
+        config = transformers.AutoConfig.from_pretrained(export)
+        library = transformers if hasattr(transformers, config.architectures[0]) else maskwright.models.ltg_bert
+        model = getattr(library, config.architectures[0]).from_pretrained(export)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(export)
         logits = model(**tokenizer("the congress of the united states", return_tensors="pt")).logits
         assert torch.isfinite(logits).all()
+
+
+@pytest.fixture
+def preset_run(compose, tmp_path):
+    """`preset_run(name)`: a small run of a preset; its folder and final figures."""
+    from maskwright.training.run import pretrain
+
+    def run(name: str, *more: str):
+        at = tmp_path / "needs"
+        at.mkdir(exist_ok=True)
+        words = [f"experiment={name}", *overrides(name, at), *more]
+        if name in ON_SOTU:
+            cfg, choices = compose(*SOTU, *words, small=False)
+        else:
+            cfg, choices = compose(*words)
+        return tmp_path / "run", pretrain(cfg, choices, tmp_path / "run")
+
+    return run
 
 
 @pytest.mark.parametrize("name", PAPERS)
