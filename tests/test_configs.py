@@ -25,6 +25,10 @@ NEEDS = {
     ("data", "text"): ("data.files=a.txt",),
     ("data", "hub"): ("data.path=some/name",),
     ("tokenizer", "saved"): ("tokenizer.path=some/name",),
+    ("cleaning/detector", "frequent"): ("cleaning=recover",),
+    ("cleaning/detector", "allow_list"): ("cleaning=recover", "cleaning.detector.file={words}"),
+    ("cleaning/detector", "spans"): ("cleaning=recover", "cleaning.detector.spans.file={words}"),
+    ("cleaning/filler", "model"): ("cleaning=recover", "cleaning.filler.run=some/name"),
     ("cleaning", "several"): ("cleaning.steps=[{{_target_: maskwright.data.cleaning.Tweets}}]",),
     ("masking/weight", "table"): ("masking.weight.file={weights}",),
     **{("masking", name): ("masking.unit.column.spans.file={words}",) for name in SPANS},
@@ -115,6 +119,7 @@ def test_every_key_is_an_argument_without_a_hidden_twin(group, option, compose, 
     assert set(node) - {"_target_"} <= taken
     # Masking's parts are groups of their own; a constant schedule has no floor, Unigram training no least frequency.
     optional = {"weight", "budget", "attention", "revision", "data_files", "floor", "min_frequency", "args", "kwargs"}
+    optional |= {"filler"}  # without one, protected words leave a marker
     assert taken - set(node) <= optional
 
 

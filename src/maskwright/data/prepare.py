@@ -165,6 +165,7 @@ def texts_of(corpus: Corpus, cache: Path, cleaning: Cleaning | None = None, proc
         rewriting = Rewriting(cleaning, new, processes) if cleaning else None
         facts = split(corpus.documents(cache), corpus.heldout, new, corpus.keep, rewriting)
         if cleaning:
+            cleaning.rest()
             (new / _LEARNED).write_text(json.dumps(cleaning.learned()), encoding="utf-8")
         _write_facts(new, facts)
 

@@ -6,7 +6,7 @@ The text is put together again from the words; words and tagged spans are column
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,8 +72,9 @@ class ConllFiles(TextFiles):
         columns: Iterable[str] = ("words", "tags"),
         group: str | None = None,
         balance: float = 1.0,
+        keep: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(files, heldout=heldout, columns=columns, group=group, balance=balance)
+        super().__init__(files, heldout=heldout, columns=columns, group=group, balance=balance, keep=keep)
         for setting, value in (("word", word), ("tag", tag)):
             if isinstance(value, bool) or (isinstance(value, str) and value not in _NAMES):
                 raise RecipeError(

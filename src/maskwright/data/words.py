@@ -53,6 +53,13 @@ def begins_by_rule(text: str) -> np.ndarray:
     return begins_C
 
 
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """The words by the rule: the first character of each and the one behind its last."""
+    begins_C, solid_C = begins_by_rule(text), solid(text)
+    ends_C = solid_C & np.append(begins_C[1:] | ~solid_C[1:], True)
+    return list(zip(np.flatnonzero(begins_C).tolist(), (np.flatnonzero(ends_C) + 1).tolist(), strict=True))
+
+
 def word_numbers(text: str, start_T: np.ndarray, end_T: np.ndarray, begins_C: np.ndarray | None = None) -> np.ndarray:
     """The word of each token: int64 [T], not decreasing.
 

@@ -2,9 +2,10 @@
 
 from maskwright.data.cleaning.base import Cleaning, Rewriting, Several
 from maskwright.data.cleaning.metadata import Metadata
+from maskwright.data.cleaning.recover import Recover
 from maskwright.data.cleaning.sparql import Sparql
 from maskwright.data.cleaning.tweets import Tweets
 from maskwright.data.cleaning.urls import Urls
 from maskwright.data.cleaning.web import Web
 
-__all__ = ["Cleaning", "Metadata", "Rewriting", "Several", "Sparql", "Tweets", "Urls", "Web"]
+__all__ = ["Cleaning", "Metadata", "Recover", "Rewriting", "Several", "Sparql", "Tweets", "Urls", "Web"]

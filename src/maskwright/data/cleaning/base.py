@@ -72,6 +72,9 @@ class Cleaning(ABC):
     def recall(self, learned: Any) -> None:  # noqa: B027
         """Take what `learned` gave."""
 
+    def rest(self) -> None:  # noqa: B027
+        """Let go of what only rewriting needs; all texts are written."""
+
 
 class Several(Cleaning):
     """One cleaning after the other (conf/cleaning/several.yaml).
@@ -130,6 +133,10 @@ class Several(Cleaning):
     def recall(self, learned: Any) -> None:
         for step, own in zip(self.steps, learned, strict=True):
             step.recall(own)
+
+    def rest(self) -> None:
+        for step in self.steps:
+            step.rest()
 
 
 @dataclass(frozen=True)
