@@ -38,8 +38,12 @@ class PMI(Scorer):
         self.square = square
 
     def __call__(self, counts: NgramCounts, length: int) -> np.ndarray:
-        own_N = _log_share(counts, np.arange(len(counts.orders[length - 1].count_N)), length)
-        return (2 if self.square else 1) * own_N - likeliest_cut(counts, length)
+        return self.of(counts, length, np.arange(len(counts.orders[length - 1].count_N)))
+
+    def of(self, counts: NgramCounts, length: int, rows_N: np.ndarray) -> np.ndarray:
+        """Scores of some of the n-grams only."""
+        own_N = _log_share(counts, rows_N, length)
+        return (2 if self.square else 1) * own_N - likeliest_cut(counts, length, rows_N)
 
     def settings(self) -> dict[str, Any]:
         return {"scorer": "pmi", "square": self.square}
@@ -63,9 +67,11 @@ class DiscountedPMI(PMI):
         if not len(count_N):
             return np.zeros(0)
         least = np.percentile(count_N, self.percentile)
-        log_N = np.log(count_N)
-        discount_N = log_N / np.maximum(np.log(least) + log_N, 1e-12)
-        return np.where(count_N > least, super().__call__(counts, length) * discount_N, -np.inf)
+        often_N = np.flatnonzero(count_N > least)
+        log_N = np.log(count_N[often_N])
+        score_N = np.full(len(count_N), -np.inf)
+        score_N[often_N] = self.of(counts, length, often_N) * log_N / (np.log(least) + log_N)
+        return score_N
 
     def settings(self) -> dict[str, Any]:
         return {"scorer": "discounted_pmi", "percentile": self.percentile}
@@ -87,7 +93,7 @@ class TTest(Scorer):
         return {"scorer": "t_test"}
 
 
-def likeliest_cut(counts: NgramCounts, length: int) -> np.ndarray:
+def likeliest_cut(counts: NgramCounts, length: int, rows_N: np.ndarray) -> np.ndarray:
     """The greatest sum of log p(part) over all ways to cut n-grams of `length` words into two parts or more."""
 
     def best(rows_N: np.ndarray, size: int) -> np.ndarray:
@@ -103,7 +109,7 @@ def likeliest_cut(counts: NgramCounts, length: int) -> np.ndarray:
             found_N = np.maximum(found_N, head_N + tail_N)
         return found_N
 
-    return cut(np.arange(len(counts.orders[length - 1].count_N)), length)
+    return cut(rows_N, length)
 
 
 def _log_share(counts: NgramCounts, rows_N: np.ndarray, length: int) -> np.ndarray:
