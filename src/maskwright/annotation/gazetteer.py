@@ -6,7 +6,9 @@ is found across a line break; words are those of the rule in `maskwright.data.wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +36,17 @@ class Gazetteer(Spans):
 
     def __init__(self, file: str | None, case: str, boundary: str) -> None:
         _check(case, boundary)
-        listed, self.sha = _listed(file)
-        self._phrases = Phrases(listed, case, boundary)
+        self._listed, self.sha = _listed(file)
         self.case, self.boundary = case, boundary
 
-    @property
-    def types(self) -> tuple[str, ...]:
-        return self._phrases.types
+    @cached_property
+    def types(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(dict.fromkeys(kind for _, kind in self._listed))
+
+    @cached_property
+    def _phrases(self) -> Phrases:
+        """Made when the first document is searched."""
+        return Phrases(self._listed, self.case, self.boundary)
 
     def settings(self) -> dict[str, Any]:
         return {"version": 1, "file": self.sha, "case": self.case, "boundary": self.boundary}
@@ -90,29 +96,29 @@ def _check(case: str, boundary: str) -> None:
 class Phrases:
     """A list of phrases, ready to be found."""
 
-    def __init__(self, phrases: Iterable[tuple[str, str]], case: str, boundary: str) -> None:
+    def __init__(self, phrases: Sequence[tuple[str, str]], case: str, boundary: str) -> None:
         self.fold, self.boundary = case == "fold", boundary
         self._types: dict[Any, str] = {}  # by the phrase as it is compared
         sizes: dict[str, set[int]] = {}  # by its head, the sizes that phrases with that head have
-        for phrase, kind in phrases:
-            whole, head, size = self._compared(phrase)
-            if size:
+        for whole, (_, kind) in zip(self._compared([phrase for phrase, _ in phrases]), phrases, strict=True):
+            if whole:
                 self._types.setdefault(whole, kind)
-                sizes.setdefault(head, set()).add(size)
+                sizes.setdefault(whole[0] if isinstance(whole, tuple) else whole[:_HEAD], set()).add(len(whole))
         self._sizes = {head: sorted(found, reverse=True) for head, found in sizes.items()}
-        self.types = tuple(dict.fromkeys(self._types.values()))
 
     def find(self, document: Document) -> list[Span]:
         """The matches in order and apart, from the left and the longest first."""
         return self._by_word(document) if self.boundary == "word" else self._by_token(document)
 
-    def _compared(self, phrase: str) -> tuple[Any, str, int]:
-        """A phrase as it is looked up, its head, and its size."""
-        if self.boundary == "word":
-            words = tuple(self._folded(word) for word in _words(phrase)[0])
-            return words, words[0] if words else "", len(words)
-        plain = _alike(" ".join(phrase.split()), self.fold)
-        return plain, plain[:_HEAD], len(plain)
+    def _compared(self, phrases: Sequence[str]) -> list[Any]:
+        """Each phrase as it is looked up: a tuple of words, or characters."""
+        lines = [" ".join(phrase.split()) for phrase in phrases]
+        if self.boundary == "token":
+            return [_alike(line, self.fold) for line in lines]
+        words, start_W, _ = _words("\n".join(lines))
+        first_P = np.searchsorted(start_W, np.cumsum([0, *(len(line) + 1 for line in lines)])).tolist()
+        folded = [self._folded(word) for word in words]
+        return [tuple(folded[first:behind]) for first, behind in pairwise(first_P)]
 
     def _folded(self, word: str) -> str:
         return word.casefold() if self.fold else word

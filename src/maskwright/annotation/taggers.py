@@ -144,8 +144,8 @@ _JIEBA = {
     "ng": "NOUN", "nr": "PROPN", "ns": "PROPN", "nt": "PROPN", "nz": "PROPN", "n": "NOUN", "t": "NOUN", "s": "NOUN",
     "f": "ADP", "vd": "ADV", "vn": "NOUN", "v": "VERB", "ad": "ADV", "an": "NOUN", "a": "ADJ", "b": "ADJ", "z": "ADJ",
     "r": "PRON", "m": "NUM", "q": "NOUN", "d": "ADV", "p": "ADP", "c": "CCONJ", "ug": "AUX", "ul": "AUX", "uz": "AUX",
-    "u": "PART", "y": "PART", "e": "INTJ", "o": "INTJ", "x": "PUNCT", "w": "PUNCT", "i": "X", "l": "X", "j": "NOUN", "k": "PART",
-    "h": "PART", "g": "NOUN", "eng": "X",
+    "u": "PART", "y": "PART", "e": "INTJ", "o": "INTJ", "x": "PUNCT", "w": "PUNCT", "i": "X", "l": "X", "j": "NOUN",
+    "k": "PART", "h": "PART", "g": "NOUN", "eng": "X",
 }  # fmt: skip
 
 
