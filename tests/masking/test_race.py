@@ -43,16 +43,28 @@ def test_the_choice_does_not_depend_on_the_capacity():
     assert not many.arrives_BK.gather(1, many.place_BK.argsort(1))[~maskable].any()
 
 
-def test_the_last_to_arrive_arrive():
-    """Weights so small that all arrivals are 1 in float64 still fill the budget; weight 0 and infinity never do."""
-    u = uniform((0, 4, torch.arange(20)), 12)
-    weight = torch.full_like(u, 1e-9)
+@pytest.mark.parametrize("factor", [1e-12, 1e-6, 1e-3, 1e-2, 1e2, 1e6])
+def test_only_ratios_of_weights_matter(factor):
+    """All weights times a factor: the same positions in the same order, and nobody is left out."""
+    u = uniform((0, 4, torch.arange(300)), 64)
+    weight = 0.1 + uniform((0, 5, torch.arange(300)), 64)
     weight[:, 3] = 0.0
-    arrival = race.weighted(u, weight)
-    assert (arrival == 1).sum() == 20 * 11
-    ranking = race.rank(arrival, torch.ones(20, 12, dtype=torch.bool), 12)
-    assert (ranking.arrives_BK.sum(1) == 11).all()
-    assert (ranking.place_BK[:, -1] == 3).all()
+    everywhere = torch.ones(300, 64, dtype=torch.bool)
+    ranking = race.rank(race.weighted(u, weight), everywhere, 64)
+    scaled = race.rank(race.weighted(u, weight * factor), everywhere, 64)
+    assert (scaled.arrives_BK.sum(1) == 63).all()
+    assert (scaled.place_BK[:, -1] == 3).all()
+    assert (scaled.place_BK == ranking.place_BK).double().mean() > 0.999
+
+
+def test_the_clock_rises_to_one():
+    waited = torch.cat(
+        [torch.linspace(0, 40, 4001, dtype=torch.float64), torch.logspace(2, 300, 500, dtype=torch.float64)]
+    )
+    time = race.on_clock(waited)
+    assert (time.diff() > 0).all()
+    assert time[0] == 0 and time[-1] < 1 == race.on_clock(torch.tensor(torch.inf, dtype=torch.float64))
+    assert (time - -torch.expm1(-waited)).abs().max() < 2e-8
 
 
 def test_positions_that_arrive_together_stay_together():

@@ -95,6 +95,20 @@ def test_scaling_all_weights_changes_nothing_and_temperature_0_is_uniform(rows, 
     assert torch.equal(plain(data, 0.0)["main"].outcome_BL, flat(data, 0.0)["main"].outcome_BL)
 
 
+@pytest.mark.parametrize("budget", [EXACT, Independent(0)], ids=["exact", "expected"])
+def test_tiny_weights_keep_rate_and_fairness(budget, rows, views):
+    """Equal weights of 1e-4, as shares of a corpus are: the rate is met, and a row's begin is hidden no more often."""
+    data = rows(4000, 32)
+    data["score"] = torch.full((4000, 32), 1e-4)
+    view = views(Token(), 0.3, budget, weight=Scores(Score(), 1.0, 0.0))(data, 0.0)["main"]
+    hidden = (view.outcome_BL > 0) & view.maskable_BL
+    half = torch.arange(32) < 16
+    for part in (half, ~half):
+        number = view.maskable_BL[:, part].sum().item()
+        share = hidden[:, part].sum().item() / number
+        assert share == pytest.approx(0.3, abs=4 * (0.21 / number) ** 0.5 + 0.5 / 27)
+
+
 def test_what_the_network_gives_is_a_weight(rows, views):
     data = {**rows(300, 32), "given": torch.zeros(300, 32)}
     data["given"][:, 5:9] = 1.0

@@ -14,7 +14,7 @@ from torch import Tensor
 from maskwright.errors import RecipeError
 from maskwright.masking.draws import Draws
 from maskwright.masking.field import Arrivals, Field
-from maskwright.masking.race import Ranking, rank
+from maskwright.masking.race import Ranking, on_clock, rank
 from maskwright.masking.units import Unit
 from maskwright.masking.weights import Weight
 
@@ -96,7 +96,7 @@ def levelled(wanted_B: Tensor, weight_BL: Tensor) -> Tensor:
         missed_BL = torch.exp(-x_B[:, None] * weight_BL)
         slope_B = (weight_BL * missed_BL).sum(1).clamp(min=1e-300)
         x_B = x_B + (wanted_B - (1 - missed_BL).sum(1)).clamp(min=0) / slope_B
-    return torch.where(wanted_B < (weight_BL > 0).sum(1), -torch.expm1(-x_B), 1.0)
+    return torch.where(wanted_B < (weight_BL > 0).sum(1), on_clock(x_B), 1.0)
 
 
 _NEWTON_STEPS = 12  # for weights that differ by a factor of 1,000; alike ones need 3
