@@ -7,7 +7,7 @@ step with nothing to restore. Masks are a pure function of (seed, view, visit, s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from maskwright.data.batch import Batch
-from maskwright.data.order import SampleOrder, Slice, SliceDataset, balanced_visits, permutation
+from maskwright.data.order import PhasedOrder, SampleOrder, Slice, SliceDataset, balanced_visits, permutation
+from maskwright.data.phases import Phase, number_at
 from maskwright.data.prepare import Prepared
 from maskwright.data.rows import Rows
 from maskwright.errors import RecipeError
@@ -33,7 +34,8 @@ class DataModule(L.LightningDataModule):
     views: those that the objective reads. rows, steps: per optimizer step over all ranks, and planned in all.
     padded: whether rows with padding are welcome; otherwise a last row that is not full is left out.
     heldout_rows, ruler_rows: most rows in one validation, the same ones every time. balance: how often groups of rows
-    are presented, see `Corpus`. arrange: what the objective does to rows before views are made of them.
+    are presented, see `Corpus`. arrange: what the objective does to rows before views are made of them. later: the
+    phases of training behind the first one, with the views for their rows; validation keeps to rows of the first.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class DataModule(L.LightningDataModule):
         ruler_rows: int,
         balance: float = 1.0,
         arrange: Callable[[dict[str, Tensor], Draws], dict[str, Tensor]] | None = None,
+        later: Mapping[Phase, Views] | None = None,
         worker_init: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
@@ -58,22 +61,39 @@ class DataModule(L.LightningDataModule):
         self.rows, self.steps, self.padded, self.order_seed, self.workers = rows, steps, padded, order_seed, workers
         self.heldout_rows, self.ruler_rows, self.balance = heldout_rows, ruler_rows, balance
         self.arrange, self.worker_init = arrange, worker_init
+        begun = min([steps, *(phase.first for phase in later or {})])
+        self.phases = [Phase(0, begun, rows, prepared.train.length), *(later or {})]
+        self.phase_masks = [views, *(later or {}).values()]
 
     def train_dataloader(self) -> DataLoader:
-        rows, visits = self.prepared.train, None
+        order = PhasedOrder([self.order(number) for number in range(len(self.phases))])
+        return self._loader([self.prepared.at[phase.length] for phase in self.phases], order, "train", self.workers)
+
+    def order(self, number: int) -> SampleOrder:
+        """The order of the rows in a phase, from the trainer's step on."""
+        phase = self.phases[number]
+        rows, visits = self.prepared.at[phase.length], None
         if self.balance != 1:
             visits = balanced_visits(rows.group_rows, self.balance, self.order_seed)
-        order = SampleOrder(
-            usable(rows, self.padded),
-            self.rows,
-            self.steps,
+        # Visits are counted on, so that no order and no mask of an earlier phase comes again.
+        before = sum(-(-part.steps * part.rows // self.there(part.length)) for part in self.phases[:number])
+        return SampleOrder(
+            self.there(phase.length),
+            phase.rows,
+            phase.first + phase.steps,
             self.order_seed,
             rank=self._rank,
             ranks=self._ranks,
             first_step=self.trainer.global_step if self.trainer else 0,
             visits=visits,
+            began=phase.first,
+            visit=before,
+            phase=number,
         )
-        return self._loader(rows, order, "train", self.workers)
+
+    def there(self, length: int) -> int:
+        """How many training rows of a length are used."""
+        return usable(self.prepared.at[length], self.padded)
 
     def val_dataloader(self) -> list[DataLoader]:
         """The held-out rows as the recipe packs them, then the ruler's rows."""
@@ -88,12 +108,12 @@ class DataModule(L.LightningDataModule):
             mine = chosen[self._rank :: self._ranks]
             parts = [mine[first : first + size] for first in range(0, len(mine), size)]
             slices = [Slice(number, part, np.zeros_like(part)) for number, part in enumerate(parts)]
-            loaders.append(self._loader(rows, slices, purpose, 0))
+            loaders.append(self._loader([rows], slices, purpose, 0))
         return loaders
 
-    def _loader(self, rows: Rows, order: Any, purpose: str, workers: int) -> DataLoader:
+    def _loader(self, rows: list[Rows], order: Any, purpose: str, workers: int) -> DataLoader:
         return _StatelessLoader(
-            SliceDataset(rows),
+            SliceDataset(*rows),
             sampler=order,
             batch_size=None,
             collate_fn=partial(_batch, purpose=purpose, steps=self.steps, seed=self.masks.seed),
@@ -112,7 +132,8 @@ class DataModule(L.LightningDataModule):
             return self.ruler(batch.rows, 0.0)
         if self.arrange is not None:
             batch.rows = self.arrange(batch.rows, batch.draws("rows"))
-        return self.masks(batch.rows, batch.progress)
+        masks = self.phase_masks[number_at(self.phases, batch.step)] if batch.purpose == "train" else self.masks
+        return masks(batch.rows, batch.progress)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         began = time.perf_counter()

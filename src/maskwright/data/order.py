@@ -8,6 +8,7 @@ choose who reads which positions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,11 +21,13 @@ from maskwright.masking.noise import mixed_seed, stream_id, uniform
 
 
 class Slice(NamedTuple):
-    """The rows of one step: sample numbers and how often each was presented before, int64 [B]."""
+    """The rows of one step: sample numbers and how often each was presented before, int64 [B]; and of which phase of
+    training they are."""
 
     step: int
     sample: np.ndarray
     visit: np.ndarray
+    phase: int = 0
 
 
 def permutation(samples: int, seed: int, visit: int) -> np.ndarray:
@@ -89,7 +92,8 @@ class SampleOrder(Sampler):
 
     samples: rows in the corpus, N. rows: rows per step over all ranks, B. Rank r reads positions r, r + ranks, ... of
     each batch. The length is that of the whole run, whatever the first step. visits: what each visit presents; None:
-    every sample once.
+    every sample once. began, visit, phase: for a later phase of training the step at which it began, the first of its
+    visits, and its number.
     """
 
     def __init__(
@@ -102,6 +106,9 @@ class SampleOrder(Sampler):
         ranks: int = 1,
         first_step: int = 0,
         visits: Visits | None = None,
+        began: int = 0,
+        visit: int = 0,
+        phase: int = 0,
     ) -> None:
         if samples < 1:
             raise RecipeError("the corpus has no training rows; give more text or shorter rows (packing.length).")
@@ -110,15 +117,17 @@ class SampleOrder(Sampler):
         self.samples, self.rows, self.steps, self.seed = samples, rows, steps, seed
         self.rank, self.ranks, self.first_step = rank, ranks, first_step
         self.visits = visits or plain_visits(samples, seed)
+        self.began, self.visit, self.phase = began, visit, phase
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[Slice]:
         orders: dict[int, Presentation] = {}
-        for step in range(self.first_step, self.steps):
-            position_B = step * self.rows + np.arange(self.rank, self.rows, self.ranks)
+        for step in range(max(self.first_step, self.began), self.steps):
+            position_B = (step - self.began) * self.rows + np.arange(self.rank, self.rows, self.ranks)
             visit_B, place_B = np.divmod(position_B, self.samples)
+            visit_B += self.visit
             visits = range(int(visit_B[0]), int(visit_B[-1]) + 1)
             orders = {v: orders[v] if v in orders else self.visits(v) for v in visits}
             sample_B, before_B = np.empty_like(place_B), np.empty_like(place_B)
@@ -126,7 +135,20 @@ class SampleOrder(Sampler):
                 here = visit_B == visit
                 sample_B[here] = orders[visit].sample_N[place_B[here]]
                 before_B[here] = orders[visit].visit_N[place_B[here]]
-            yield Slice(step, sample_B, before_B)
+            yield Slice(step, sample_B, before_B, self.phase)
+
+
+class PhasedOrder(Sampler):
+    """The orders of the phases of training, one after the other. The length is that of the whole run."""
+
+    def __init__(self, orders: Sequence[SampleOrder]) -> None:
+        self.orders = list(orders)
+
+    def __len__(self) -> int:
+        return self.orders[-1].steps
+
+    def __iter__(self) -> Iterator[Slice]:
+        return chain.from_iterable(self.orders)
 
 
 def chunks(rows: Rows, size: int, rank: int = 0, ranks: int = 1) -> list[Slice]:
@@ -141,11 +163,11 @@ def chunks(rows: Rows, size: int, rank: int = 0, ranks: int = 1) -> list[Slice]:
 class SliceDataset(Dataset):
     """Rows by slice, for `DataLoader(dataset, sampler=order, batch_size=None)`: one item is one batch.
 
-    An item is `rows.take(sample)` with `visit` (int64 [B]) and `step` (int).
+    An item is `rows.take(sample)` with `visit` (int64 [B]) and `step` (int). rows: those of each phase of training.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, *rows: Rows) -> None:
         self.rows = rows
 
     def __getitem__(self, part: Slice) -> dict[str, Any]:
-        return {**self.rows.take(part.sample), "visit": torch.from_numpy(part.visit), "step": part.step}
+        return {**self.rows[part.phase].take(part.sample), "visit": torch.from_numpy(part.visit), "step": part.step}

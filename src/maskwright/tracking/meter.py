@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -22,7 +22,8 @@ class Meter(Callback):
     one copy per row. Validation and the time a run lay dead do not count as training time.
 
     Args:
-        flops_per_token: model FLOPs of one training step per real token (forward and backward), all networks.
+        flops_per_token: model FLOPs of one training step per real token (forward and backward), all networks; or a
+            function of the step, where rows change their length.
         peak_flops: FLOP/s that the devices of the run can reach together, against which `speed/mfu` is stated; None
             when unknown (then there is no `speed/mfu`).
         every: steps per row; None takes the trainer's `log_every_n_steps`.
@@ -30,9 +31,13 @@ class Meter(Callback):
     """
 
     def __init__(
-        self, flops_per_token: float, peak_flops: float | None, every: int | None = None, clock: Any = time.perf_counter
+        self,
+        flops_per_token: float | Callable[[int], float],
+        peak_flops: float | None,
+        every: int | None = None,
+        clock: Any = time.perf_counter,
     ) -> None:
-        if not flops_per_token >= 0:
+        if not callable(flops_per_token) and not flops_per_token >= 0:
             raise ValueError(f"flops_per_token is {flops_per_token}; it is a count and cannot be negative.")
         if peak_flops is not None and not peak_flops > 0:
             raise ValueError(f"peak_flops is {peak_flops}; give the devices' FLOP/s, or None when unknown.")
@@ -44,7 +49,7 @@ class Meter(Callback):
         self._steps = 0
         self._window = _Time()
         self._run = _Time()
-        self._run_steps, self._run_tokens = 0, 0.0
+        self._run_steps, self._run_tokens, self._run_flops = 0, 0.0, 0.0
         self._mark: float | None = None
 
     # what Lightning calls
@@ -59,8 +64,8 @@ class Meter(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._window.masking += float(getattr(batch, "masking_seconds", 0.0))
-        self.add(outputs)
         step = trainer.global_step
+        self.add(outputs, step - 1)
         every = self.every or getattr(trainer, "log_every_n_steps", 0) or 1
         if step % every == 0 or step == trainer.max_steps:
             row = self.row()
@@ -91,6 +96,7 @@ class Meter(Callback):
             "run": self._run.plain(0.0),
             "run_steps": self._run_steps,
             "run_tokens": self._run_tokens,
+            "run_flops": self._run_flops,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -98,11 +104,17 @@ class Meter(Callback):
         self._steps = state_dict["steps"]
         self._window, self._run = _Time(**state_dict["window"]), _Time(**state_dict["run"])
         self._run_steps, self._run_tokens = state_dict["run_steps"], state_dict["run_tokens"]
+        self._run_flops = state_dict["run_flops"]
 
     # the sums
 
-    def add(self, values: Mapping[str, Any]) -> None:
+    def add(self, values: Mapping[str, Any], step: int = 0) -> None:
         """Take one step's report: name -> 0-dim tensor or number. `tokens` is the step's count of real tokens."""
+        if "tokens" in values:
+            per_token = self.flops_per_token(step) if callable(self.flops_per_token) else self.flops_per_token
+            tokens = values["tokens"]
+            exact = tokens.double() if isinstance(tokens, Tensor) and tokens.device.type != "mps" else tokens
+            values = {**values, "flops": per_token * exact}
         for name, value in values.items():
             value = value.detach() if isinstance(value, Tensor) else float(value)
             if name.startswith("lr/"):
@@ -123,13 +135,14 @@ class Meter(Callback):
             now = self._clock()
             self._window.training += now - self._mark
             self._mark = now
-        tokens = sums.pop("tokens", 0.0)
+        tokens, flops = sums.pop("tokens", 0.0), sums.pop("flops", 0.0)
         self._run_steps += self._steps
         self._run_tokens += tokens
+        self._run_flops += flops
         self._run.add(self._window)
         row = {name: total / self._steps for name, total in sums.items()} | last
-        row |= {"tokens": int(self._run_tokens), "flops": self.flops_per_token * self._run_tokens}
-        row |= self._speed(tokens, self._window)
+        row |= {"tokens": int(self._run_tokens), "flops": self._run_flops}
+        row |= self._speed(tokens, flops, self._window)
         self._sums, self._last, self._steps, self._window = {}, {}, 0, _Time()
         self.latest = row
         return row
@@ -139,12 +152,12 @@ class Meter(Callback):
         totals: dict[str, float | int | str | None] = {
             "steps": self._run_steps,
             "tokens": int(self._run_tokens),
-            "flops": self.flops_per_token * self._run_tokens,
+            "flops": self._run_flops,
             "seconds": self._run.training,
         }
         for name in ("tokens_per_second", "mfu", "masking_share", "data_wait"):
             totals[f"speed/{name}"] = None
-        totals |= self._speed(self._run_tokens, self._run)
+        totals |= self._speed(self._run_tokens, self._run_flops, self._run)
         if totals["speed/tokens_per_second"] is None:
             for name in ("tokens_per_second", "masking_share", "data_wait"):
                 totals[f"speed/{name}/reason"] = "no training step was timed"
@@ -153,13 +166,12 @@ class Meter(Callback):
             totals["speed/mfu/reason"] = reason
         return totals
 
-    def _speed(self, tokens: float, spent: _Time) -> dict[str, float]:
+    def _speed(self, tokens: float, flops: float, spent: _Time) -> dict[str, float]:
         if spent.training <= 0:
             return {}
-        rate = tokens / spent.training
-        speed = {"speed/tokens_per_second": rate}
+        speed = {"speed/tokens_per_second": tokens / spent.training}
         if self.peak_flops is not None:
-            speed["speed/mfu"] = rate * self.flops_per_token / self.peak_flops
+            speed["speed/mfu"] = flops / spent.training / self.peak_flops
         speed["speed/masking_share"] = spent.masking / spent.training
         speed["speed/data_wait"] = spent.waiting / spent.training
         return speed

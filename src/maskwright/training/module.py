@@ -35,6 +35,9 @@ class Pretraining(L.LightningModule):
 
     loss and loss/<term>; <name> for terms of weight 0; rate and achieved_rate of the first view, rate/<view> and
     achieved_rate/<view> of others; tokens (real, over all ranks); grad_norm; lr/<group>.
+
+    stretches: the runs of steps (first, number) over which the learning rate follows its schedule once; none: all.
+    longest: tokens of the longest training rows, of which `micro_rows` fit; None: all rows are alike.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class Pretraining(L.LightningModule):
         clip: float | None,
         live: Mapping[str, LiveState] | None = None,
         groups: Sequence[str] = (),
+        stretches: Sequence[tuple[int, int]] = (),
+        longest: int | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -58,6 +63,8 @@ class Pretraining(L.LightningModule):
         self.groups = list(groups)
         self.optimizer_recipe, self.schedule = optimizer, schedule
         self.steps, self.micro_rows, self.dropout_seed, self.clip = steps, micro_rows, dropout_seed, clip
+        self.stretches = list(stretches) or [(0, steps)]
+        self.longest = longest
         self.validation: dict[str, float] = {}  # what the last validation measured
         self.validated_at = -1  # after how many steps
         self._sharded: Sharded | None = None  # with hardware.strategy fsdp
@@ -82,7 +89,8 @@ class Pretraining(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         optimizer = self.optimizers()
         assert isinstance(optimizer, L.pytorch.core.optimizer.LightningOptimizer)
-        self.schedule.apply(optimizer.optimizer, batch.step, self.steps)
+        first, number = next(part for part in reversed(self.stretches) if part[0] <= batch.step)
+        self.schedule.apply(optimizer.optimizer, batch.step - first, number)
         ranks = self.trainer.world_size
         counted = {name: places.sum(dtype=torch.float64) for name, places in self.objective.where(batch).items()}
         total_T = self._over_ranks(torch.stack(list(counted.values())))
@@ -90,7 +98,8 @@ class Pretraining(L.LightningModule):
         sums = {name: torch.zeros_like(total_T[0]) for name in counted}
         moved: dict[str, Tensor] = {}
 
-        micro_batches = list(batch.micro_batches(self.micro_rows))
+        length = batch.rows["ids"].shape[1]
+        micro_batches = list(batch.micro_batches(self.micro_rows * (self.longest or length) // length))
         for number, micro in enumerate(micro_batches):
             torch.manual_seed(mixed_seed(self.dropout_seed, batch.step, number, self.global_rank))
             with self._gradients_shared(number == len(micro_batches) - 1):

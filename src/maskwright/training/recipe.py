@@ -23,6 +23,7 @@ from maskwright.objectives import Objective, RowLayout
 from maskwright.tracking.loggers import LoggerRecipe
 from maskwright.training.hardware import Hardware, physical_cores
 from maskwright.training.optimizers import OptimizerRecipe
+from maskwright.training.phases import Asked, asked, describe
 from maskwright.training.schedules import Schedule
 
 
@@ -35,6 +36,7 @@ class Recipe:
     corpus: Corpus
     tokenizer: TokenizerRecipe
     packing: Packing
+    phases: list[Asked]
     words: Segmenter
     cleaning: Cleaning | None
     model: ModelRecipe
@@ -62,7 +64,8 @@ class Recipe:
         masks = "; ".join(
             f"{view.name}: {view.describe()}" if len(self.views) > 1 else view.describe() for view in self.views
         )
-        return ", ".join(part for part in (self.choices.get("objective", ""), masks, f"on {self.corpus.name}") if part)
+        parts = (self.choices.get("objective", ""), masks, describe(self.phases), f"on {self.corpus.name}")
+        return ", ".join(part for part in parts if part)
 
     def prepare(self, cfg: DictConfig) -> Prepared:
         """The data, from the cache where it is there."""
@@ -77,6 +80,7 @@ class Recipe:
             cleaning=self.cleaning,
             markers=_of_corruptions(self.views),
             processes=physical_cores(),
+            lengths=[phase.length for phase in self.phases],
         )
 
     def vocabulary(self, prepared: Prepared) -> Vocabulary:
@@ -84,21 +88,27 @@ class Recipe:
         return Vocabulary.of(prepared.tokenizer, self.markers)
 
     def bind(self, prepared: Prepared, seed: int) -> Views:
-        """The views, for this tokenizer and these rows."""
+        """The views, for this tokenizer and the rows of the first phase."""
         for view in self.views:
             view.bind(prepared.tokenizer)
-        longest = {
-            name: max(prepared.train.longest[name], prepared.heldout.longest[name]) for name in prepared.train.longest
-        }
-        return Views(self.views, self.vocabulary(prepared), seed, self.packing.length, longest)
+        return self.views_at(prepared, seed, self.packing.length)
+
+    def views_at(self, prepared: Prepared, seed: int, length: int) -> Views:
+        """The views for rows of a phase, once `bind` was called; what training moves in them is shared by all."""
+        longest = dict(prepared.at[length].longest)
+        if length == self.packing.length:  # held-out rows are those of the first phase
+            longest = {name: max(most, prepared.heldout.longest[name]) for name, most in longest.items()}
+        return Views(self.views, self.vocabulary(prepared), seed, length, longest)
 
     def layout(self, prepared: Prepared, views: Views) -> RowLayout:
-        """How rows look to the networks: statically, so that no step asks whether there is padding."""
+        """How rows of the first phase look to the networks: statically, so that no step asks whether there is
+        padding, which there is in all phases if in one."""
         # Of a concatenated corpus only the last row can be short; it is left out unless it is all there is.
         full = (
             self.packing.kind == "concatenate"
             and not prepared.groups
-            and min(prepared.train.tokens, prepared.heldout.tokens) >= self.packing.length
+            and prepared.heldout.tokens >= self.packing.length
+            and all(rows.tokens >= length for length, rows in prepared.at.items())
             and all(view.corruption.keeps_places for view in self.views)
         )
         return RowLayout(
@@ -124,6 +134,7 @@ def assemble(cfg: DictConfig, choices: Mapping[str, str]) -> Recipe:
         corpus=build(cfg, "data"),
         tokenizer=build(cfg, "tokenizer"),
         packing=build(cfg, "packing"),
+        phases=asked(cfg),
         words=build(cfg, "words"),
         cleaning=build(cfg, "cleaning") if OmegaConf.select(cfg, "cleaning") else None,
         model=model,
@@ -256,15 +267,3 @@ def _check_numbers(cfg: DictConfig) -> None:
             f"batch.tokens is {cfg.batch.tokens} and a row has {cfg.packing.length} tokens; "
             "a batch holds at least one row."
         )
-
-
-def rows_per_step(cfg: DictConfig) -> int:
-    """Rows of one optimizer step over all devices."""
-    return cfg.batch.tokens // cfg.packing.length if cfg.batch.tokens is not None else cfg.batch.rows
-
-
-def planned_steps(cfg: DictConfig, rows: int) -> int:
-    """Optimizer steps of the whole run on a corpus of `rows` rows."""
-    if cfg.trainer.max_epochs is None:
-        return cfg.trainer.max_steps
-    return max(1, round(cfg.trainer.max_epochs * rows / rows_per_step(cfg)))

@@ -19,6 +19,7 @@ import maskwright
 from maskwright.data.batch import Batch
 from maskwright.data.module import DataModule, refuse_other_data, usable
 from maskwright.data.order import Slice, SliceDataset, permutation
+from maskwright.data.phases import number_at, stretches
 from maskwright.data.prepare import Prepared
 from maskwright.evaluation.ruler import ruler_views
 from maskwright.masking.noise import mixed_seed, stream_id
@@ -35,8 +36,9 @@ from maskwright.training.folder import RunFolder, checkpoint_to_resume
 from maskwright.training.hardware import Chosen, matmul_peak_flops
 from maskwright.training.health import StopWhenBroken, full_disk_explained
 from maskwright.training.module import Pretraining
+from maskwright.training.phases import flops_per_token, planned, rows_per_step
 from maskwright.training.preemption import Preemption, ignore_in_worker
-from maskwright.training.recipe import Recipe, assemble, planned_steps, rows_per_step
+from maskwright.training.recipe import Recipe, assemble
 from maskwright.training.rehearsal import rehearse
 
 
@@ -65,7 +67,8 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     choices = run.choices() if cfg.resume else dict(choices)
     recipe = assemble(cfg, choices)
     chosen = _hardware(recipe, known)
-    chosen.check(rows_per_step(cfg), averaged=cfg.trainer.ema is not None)
+    for phase in recipe.phases:
+        chosen.check(rows_per_step(cfg, phase), averaged=cfg.trainer.ema is not None)
     chosen.apply()
     if _first_process():
         run.clear() if cfg.resume else run.begin(cfg, choices)
@@ -77,7 +80,8 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     data = _data_module(cfg, recipe, prepared, chosen)
     torch.manual_seed(mixed_seed(cfg.seeds.init, stream_id("init")))
     layout = recipe.layout(prepared, data.masks)
-    recipe.objective.build(recipe.model, prepared.tokenizer, layout, max(layout.width, cfg.ruler.length))
+    positions = max(cfg.ruler.length, *(_shown(data, number) for number in range(len(data.phases))))
+    recipe.objective.build(recipe.model, prepared.tokenizer, layout, positions)
     parameters = sum(parameter.numel() for parameter in recipe.objective.parameters())
 
     device = _device(chosen)
@@ -86,9 +90,10 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         if known
         else matmul_peak_flops(device, torch.bfloat16 if chosen.precision == "bf16" else torch.float32)
     )
-    batch = first_batch(data, chosen.processes).to(device)
+    batch = largest_batch(data, chosen.processes).to(device)
     batch.views = data.views(batch)
     micro_rows, seconds = rehearse(recipe.objective, batch, chosen, device)
+    per_token = seconds / batch.rows["ids"].numel() / chosen.processes
     chosen = chosen.with_micro_rows(micro_rows)
     facts = known or {
         "maskwright": maskwright.__version__,
@@ -108,7 +113,7 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     checkpoint = checkpoint_to_resume(run) if cfg.resume else None
     step = None if not cfg.resume else (int(checkpoint.stem.removeprefix("step-")) if checkpoint else 0)
     if _first_process():
-        left = seconds * (data.steps - (step or 0))
+        left = per_token * _tokens(data, step or 0)
         console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
         console.print(f"[dim]{prepared.summary}[/dim]")
         if step is not None:
@@ -141,7 +146,8 @@ def _train(
 ) -> dict[str, Any]:
     """Fit, validate, export, and show what came of it."""
     objective, trainer_cfg = recipe.objective, cfg.trainer
-    recipe.schedule.check(data.steps)
+    for _, number in stretches(data.phases):
+        recipe.schedule.check(number)
     module = Pretraining(
         objective,
         recipe.optimizer,
@@ -152,12 +158,16 @@ def _train(
         clip=trainer_cfg.clip,
         live=data.masks.live(),
         groups=prepared.groups,
+        stretches=stretches(data.phases),
+        longest=max(phase.length for phase in data.phases),
     )
     if chosen.compile:
         objective.compile_networks()
-    predicted = max(data.masks.most.values(), default=0)
-    per_token = objective.flops(1, predicted) / recipe.packing.length
-    meter = Meter(per_token, facts["peak_flops"] * chosen.processes)
+    per_token = [
+        flops_per_token(objective, phase.length, _shown(data, number), max(masks.most.values(), default=0))
+        for number, (phase, masks) in enumerate(zip(data.phases, data.phase_masks, strict=True))
+    ]
+    meter = Meter(lambda step: per_token[number_at(data.phases, step)], facts["peak_flops"] * chosen.processes)
     saver = StepCheckpoint(run.checkpoints, cfg.checkpoint.every, cfg.checkpoint.keep)
     average = WeightAverage(trainer_cfg.ema) if trainer_cfg.ema is not None else None
     preemption = Preemption(saver)
@@ -202,31 +212,45 @@ def _train(
 
 def _data_module(cfg: DictConfig, recipe: Recipe, prepared: Prepared, chosen: Chosen) -> DataModule:
     views = recipe.bind(prepared, cfg.seeds.masks)
-    layout, rows = recipe.layout(prepared, views), rows_per_step(cfg)
-    steps = planned_steps(cfg, usable(prepared.train, layout.padded))
+    padded = recipe.layout(prepared, views).padded
+    first, *later = planned(cfg, lambda length: usable(prepared.at[length], padded))
     return DataModule(
         prepared,
         views,
         ruler_views(recipe.vocabulary(prepared), cfg.ruler.length),
-        rows=rows,
-        steps=steps,
-        padded=layout.padded,
+        rows=first.rows,
+        steps=first.steps + sum(phase.steps for phase in later),
+        padded=padded,
         order_seed=cfg.seeds.order,
         workers=chosen.workers,
         heldout_rows=cfg.heldout_rows,
         ruler_rows=cfg.ruler.rows,
         balance=recipe.corpus.balance,
         arrange=recipe.objective.arrange,
+        later={phase: recipe.views_at(prepared, cfg.seeds.masks, phase.length) for phase in later},
         worker_init=ignore_in_worker,
     )
 
 
-def first_batch(data: DataModule, ranks: int = 1) -> Batch:
-    """The first batch of rank 0, without views."""
-    rows = data.prepared.train
-    sample = permutation(usable(rows, data.padded), data.order_seed, 0)
-    sample = sample[torch.arange(0, data.rows, ranks).remainder(len(sample)).numpy()]
-    return data.as_batch(SliceDataset(rows)[Slice(0, sample, 0 * sample)], "train")
+def largest_batch(data: DataModule, ranks: int = 1) -> Batch:
+    """Rows of the longest phase for rank 0, as many as hold the tokens of the largest batch; without views."""
+    phase = max(data.phases, key=lambda part: part.length)
+    rows = max(-(-part.rows * part.length // phase.length) for part in data.phases)
+    sample = permutation(data.there(phase.length), data.order_seed, 0)
+    sample = sample[torch.arange(0, rows, ranks).remainder(len(sample)).numpy()]
+    there = SliceDataset(data.prepared.at[phase.length])
+    return data.as_batch(there[Slice(phase.first, sample, 0 * sample)], "train")
+
+
+def _shown(data: DataModule, number: int) -> int:
+    """Tokens that a network reads of a row in a phase."""
+    return max(data.phase_masks[number].width.values(), default=data.phases[number].length)
+
+
+def _tokens(data: DataModule, step: int) -> int:
+    """Places in the rows of all steps from `step` on."""
+    ends = [(phase, phase.first + phase.steps) for phase in data.phases]
+    return sum(max(0, end - max(step, phase.first)) * phase.rows * phase.length for phase, end in ends)
 
 
 def _hardware(recipe: Recipe, known: Mapping[str, Any] | None) -> Chosen:
