@@ -91,7 +91,9 @@ def test_partial_overlaps_are_drawn_evenly_and_by_text():
     assert first == [settled(found, text, "random").start_M.tolist() for text in reversed(texts)][::-1]
 
 
-def test_columns_say_units_and_entries(source):
+@pytest.mark.parametrize(("kind", "vocabulary"), [("wordpiece", 300), ("bpe", 400), ("unigram", 400)])
+def test_columns_say_units_and_entries(source_of, addresses, kind, vocabulary):
+    source = source_of(addresses, kind=kind, vocabulary=vocabulary)
     made = collocations()
     entries = Entries(collocations())
     for annotator in (made, entries):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from maskwright.annotation import passes
+from maskwright.annotation import tally as tally_module
 from maskwright.annotation.counts import word_counts
 from maskwright.annotation.tally import Tally
 
@@ -55,3 +57,16 @@ def test_a_tally_adds_up(tmp_path):
         ]
         assert tally.sums(5).column("key").to_pylist() == ["b"]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_tally_spills_what_memory_does_not_hold(tmp_path, monkeypatch):
+    """1.6 million sums in 24 MB, which hold a third of them."""
+    monkeypatch.setattr(tally_module, "_MEMORY", "24MB")
+    keys = np.arange(800_000, dtype=np.uint64) * np.uint64(2_654_435_761)
+    with Tally(tmp_path, numbers=("one", "two")) as tally:
+        for part in np.array_split(np.tile(keys, 3), 12):
+            tally.add(part, np.ones(len(part), np.int64), np.full(len(part), 5))
+        table = tally.sums(3)
+    assert (table["key"].to_numpy() == np.sort(keys)).all()
+    assert (table["one"].to_numpy() == 3).all()
+    assert (table["two"].to_numpy() == 15).all()
