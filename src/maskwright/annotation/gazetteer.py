@@ -144,13 +144,15 @@ class Phrases:
     def _by_token(self, document: Document) -> list[Span]:
         text = _alike(document.text, self.fold)
         ends = set(document.end_T.tolist())
+        short = sorted(
+            {size for head, sizes in self._sizes.items() if len(head) < _HEAD for size in sizes}, reverse=True
+        )
         found, free = [], 0
         for start in document.start_T.tolist():
             start += text[start : start + 1] == " "  # tokens may include the white space before them
-            head = text[start : start + _HEAD]
-            if start < free or not head:
+            if start < free:
                 continue
-            for size in (*self._sizes.get(head, ()), *self._sizes.get(head[:1], ())):
+            for size in (*self._sizes.get(text[start : start + _HEAD], ()), *short):
                 kind = self._types.get(text[start : start + size])
                 if kind is not None and start + size in ends:
                     free = start + size
@@ -159,7 +161,7 @@ class Phrases:
         return found
 
 
-_HEAD = 2  # characters by which phrases are sorted when any token may begin one
+_HEAD = 4  # characters by which phrases are sorted when any token may begin one
 
 
 def _words(text: str) -> tuple[list[str], np.ndarray, np.ndarray]:
