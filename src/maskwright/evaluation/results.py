@@ -67,6 +67,8 @@ def show(result: Result, console: Console) -> None:
     for name, value in result.figures.items():
         if name.endswith("/reason") and value:
             console.print(f"{name.removesuffix('/reason')}: {escape(str(value))}", soft_wrap=True)
+    for note in result.facts.get("notes", []):
+        console.print(f"note: {escape(note)}", soft_wrap=True)
     for name, value in result.facts.get("skipped", {}).items():
         console.print(f"skipped: {value:,} ({escape(name)})")
 

@@ -83,7 +83,10 @@ class Similarity(Suite):
             f"Spearman over {len(gold):,} pairs", ("pooling", "layers", "whitened", "rho", "low", "high"), rows
         )
         fit_on = str(self.fit_on) if isinstance(self.fit_on, Source) else self.fit_on
-        return Result(figures, [table], {"pairs": len(gold), "truncated": embed.truncated, "fit_on": fit_on})
+        few = True in self.whiten and len(fitted[self.kinds[0]]) <= subject.network.config.hidden_size
+        notes = ["whitening was fitted on no more sentences than there are dimensions: it is mostly noise"] * few
+        facts = {"pairs": len(gold), "truncated": embed.truncated, "fit_on": fit_on, "notes": notes}
+        return Result(figures, [table], facts)
 
     def _pairs(self, source: Source) -> tuple[list[str], list[str], np.ndarray]:
         rows = source.rows(self.first, self.second, self.score)

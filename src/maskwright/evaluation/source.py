@@ -156,15 +156,18 @@ class Source:
         """One row per sentence, each column a list; ranges (1-2) and empty nodes (1.1) of CoNLL-U are left out."""
         universal = ".conllu" in file.suffixes
         names = self.columns or (list(UNIVERSAL) if universal else None)
+        width = len(names) if names is not None else 0
         sentence: list[list[str]] = []
         for number, line in enumerate([*lines, ""], 1):
             line = line.rstrip("\r\n")
             if line.startswith("# global.columns =") and self.columns is None:  # CoNLL-U Plus
                 names, universal = line.split("=", 1)[1].lower().split(), True
-            if (line.startswith("#") and "\t" not in line) or line.startswith("-DOCSTART-"):
+            cells = line.split(self.separator or ("\t" if "\t" in line else None))
+            # in CoNLL-U a line that begins with # is a comment; elsewhere it may be a token
+            if (line.startswith("#") and (universal or len(cells) != width)) or line.startswith("-DOCSTART-"):
                 continue
             if line.strip():
-                cells = line.split(self.separator or ("\t" if "\t" in line else None))
+                width = len(cells)
                 if names is not None and len(cells) != len(names):
                     raise RecipeError(
                         f"{self.key}: line {number} of {file} has {len(cells)} columns and not {len(names)}; mend it, "
