@@ -23,14 +23,15 @@ def without_repeated(train: Dataset, heldout: Dataset, place: Path, exact: bool,
     """The training documents without held-out paragraphs, cached in the file `place`.
 
     exact: paragraphs that differ in case, digits or punctuation are not the same. What is removed is added up in the
-    report, as `duplicates` and `duplicate_bytes`. Where a column counts characters, documents go whole or not at all.
+    report, as `duplicates` and `duplicate_bytes`. Where a column counts characters or words, documents go whole or not
+    at all.
     """
     known = {
         _normal(part, exact) for batch in heldout.iter(1000) for text in batch["text"] for part in paragraphs(text)
     }
-    aligned = [name for name, feature in train.features.items() if is_spans(feature)]
+    aligned = [name for name, feature in train.features.items() if is_aligned(feature)]
     if aligned:
-        note = f"{', '.join(aligned)} counts characters: only whole training documents that repeat were removed"
+        note = f"{', '.join(aligned)} counts places: only whole training documents that repeat were removed"
         report["notes"].append(note)
     train = train.map(
         _without,
@@ -55,10 +56,12 @@ def paragraphs(text: str) -> list[str]:
     return parts if len(parts) > 1 else _LINES.split(text)
 
 
-def is_spans(feature: Any) -> bool:
-    """A column of lists of {start, end, ...}: character offsets in the text."""
-    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else None)
-    return isinstance(inner, dict) and {"start", "end"} <= set(inner)
+def is_aligned(feature: Any) -> bool:
+    """A column of lists of {start, end, ...}, character offsets in the text, or of numbers, one for each word."""
+    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else feature)
+    if isinstance(inner, dict):
+        return {"start", "end"} <= set(inner)
+    return inner is not feature and getattr(inner, "dtype", "").startswith(("int", "uint", "float"))
 
 
 def _normal(paragraph: str, exact: bool) -> str:

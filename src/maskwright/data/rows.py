@@ -33,6 +33,7 @@ class Rows:
         self.tokens: int = facts["tokens"]  # not padding
         self.bytes_total: int = facts["bytes_total"]
         self.group_rows: list[int] = facts["group_rows"]  # rows of each group, which lie one group after the other
+        self.grouped: bool = facts.get("grouped", len(self.group_rows) > 1)
         self._count: int = facts["rows"]
         self._places: dict[str, Path] = {}
         self.longest: dict[str, int] = {}  # column -> tokens of its longest unit
@@ -57,7 +58,7 @@ class Rows:
         float32 [B, L], `sample` and, where there are groups, `group` int64 [B]."""
         index_B = np.asarray(index_B, dtype=np.int64)
         batch = {"sample": torch.from_numpy(index_B.copy())}
-        if len(self.group_rows) > 1:
+        if self.grouped:
             ends_G = np.cumsum(self.group_rows)
             batch["group"] = torch.from_numpy(np.searchsorted(ends_G, index_B, side="right"))
         for name, column in self._columns.items():
@@ -89,6 +90,7 @@ def write(
     packing may cut a unit. with_document: write the numbers of documents too, and count tokens and bytes.
     """
     facts: dict = {"rows": plan.rows, "length": length, "longest": {}, "group_rows": plan.group_rows}
+    facts["grouped"] = bool(plan.groups)
     facts["columns"] = [*columns, *(["document"] if with_document else [])]
     outputs = {
         name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", values.dtype, (plan.rows, length))

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from maskwright.data.duplicates import is_spans, without_repeated
+from maskwright.data.duplicates import is_aligned, without_repeated
 from maskwright.errors import RecipeError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-PREFIX = "prefix"  # column of the texts: characters that stand in front of the document's own text
+PREFIX = "prefix_characters"  # column of the texts: characters that stand in front of the document's own text
 
 
 class Rewriter(Protocol):
@@ -59,14 +59,15 @@ def split(
 ) -> dict[str, Any]:
     """Write `train.arrow` and `heldout.arrow` to `folder`; returns the report.
 
-    Which documents are held out is decided first, so that it is the same for every part of a corpus and every cleaning
-    of it. keep: by column the values of the documents to use. Columns written: text, document, those that the documents
-    carry, and `prefix` where a cleaning writes one. The report counts documents, bytes, the paragraphs removed from
-    train (`duplicates`) and their bytes, and has notes in plain words about anything unusual.
+    Which documents are held out is decided first, so that it is the same for every part of a corpus and every
+    cleaning of it. keep: by column the values of the documents to use. Columns written: text, document, those that
+    the documents carry, and `prefix_characters` where a cleaning writes one. The report counts documents, bytes,
+    the paragraphs removed from train (`duplicates`) and their bytes, and has notes in plain words about anything
+    unusual.
     """
     report: dict[str, Any] = {"notes": []}
     documents = _filled(documents, report["notes"])
-    if len(documents) == 1 and not any(is_spans(feature) for feature in documents.features.values()):
+    if len(documents) == 1 and not any(is_aligned(feature) for feature in documents.features.values()):
         documents = _blocks(documents[0], share)
         report["notes"].append(f"one document only: it was cut into {len(documents)} blocks, some of them held out")
     sizes = [len(text) for batch in documents.iter(1000) for text in batch["text"]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskwright.data.duplicates import is_spans
+from maskwright.data.duplicates import is_aligned
 from maskwright.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Rewriting:
                 f"cleaning reads the column {missing[0]!r}, which the documents do not carry; "
                 f"set data.columns=[{missing[0]}] with data that has it."
             )
-        aligned = [name for name, feature in documents.features.items() if is_spans(feature)]
+        aligned = [name for name, feature in documents.features.items() if is_aligned(feature)]
         moved = [name for name in aligned if name not in self.cleaning.spends]
         if moved:
             raise RecipeError(
