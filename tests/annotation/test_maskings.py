@@ -246,10 +246,12 @@ def test_bitimebert_masks_some_expressions_and_no_other(compose, dated):
 
 def test_temporal_and_sentence_units_are_whole(compose, dated):
     for masking in ("temporal", "sentence"):
-        made = Made(compose, *dated, f"masking={masking}", "rate=constant_15")
+        made = Made(compose, *dated, f"masking={masking}", "rate=constant_15", positions=300_000)
         view, masked = made.masks()
         whole(masked, made.units(masking, view), view)
-        near(share(masked, view.maskable_BL), 0.15)
+        # Tokens of a sentence share their fate, so rows are what varies independently.
+        over_B = masked.sum(1).double() - 0.15 * view.maskable_BL.sum(1)
+        assert abs(over_B.mean()) < 4 * over_B.std() / len(over_B) ** 0.5 < 0.7
 
 
 def test_parts_of_speech_as_weights(compose, tagged):
