@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -126,3 +128,27 @@ def test_what_is_no_number_is_null(tmp_path):
         "c/reason": "why",
     }
     assert result.numbers() == {"b": 1.0}
+
+
+PAGE = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+SHOWN = re.findall(r"^ {4}(python (?:evaluate|train)\.py[^#\n]*)", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_a_shown_command_composes_and_builds(line, compose):
+    from maskwright.training.evaluating import suites_of
+    from maskwright.training.recipe import build
+
+    given = {"<run>": "a/run", ",<another run>": "", "<file>": "a.jsonl", "<n>": "5"}
+    words = [
+        word for word in shlex.split(re.sub("|".join(given), lambda found: given[found[0]], line))[2:] if word != "-m"
+    ]
+    config = "evaluate" if "evaluate.py" in line else "train"
+    cfg, _ = compose(*words, small=False, config=config)
+    suites = [build(cfg, "evaluation")] if config == "evaluate" else list(suites_of(cfg).values())
+    assert suites and all(suite.name for suite in suites)
+
+
+def test_the_page_shows_every_suite():
+    shown = {word.split("=")[1] for line in SHOWN for word in shlex.split(line) if word.startswith("evaluation=")}
+    assert shown | {"ruler"} == {path.stem for path in (ROOT / "conf" / "evaluation").glob("*.yaml")}
