@@ -120,7 +120,8 @@ def test_the_rows_are_those_of_the_views(several):
             assert drawn == sum(token.outcome.name.lower() == name for token in row.tokens)
         # a box opens and closes as often as there are runs of one unit
         assert len(re.findall(r'class="t [^"]*\bb\b', clean)) == len(re.findall(r'class="t [^"]*\be\b', clean))
-    assert len(read.having("article", **{"class": "moved-about"})) == 3  # what is deleted moves the rest
+    classes = [article["class"] for article in read.having("article")]
+    assert classes == ["", "steered", " moved-about"] * 3  # what is deleted moves the rest
     legend = text[text.index('<p class="legend">') : text.index("hover or tap")]
     assert [n for n in ("masked", "random", "kept", "removed", "similar", "sentinel") if f'"t {n} b e"' in legend] == [
         "masked", "random", "kept", "removed"
@@ -182,3 +183,13 @@ def test_policies_that_change_the_rows_are_refused(hydra, small_options):
     composed = policies(["", "packing.length=24"], small_options)
     with pytest.raises(RecipeError, match="changes the rows"):
         look(composed, 20, 0.0)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_nothing_and_everything_masked(rate, compose, tmp_path):
+    composed = [Composed("", *compose("masking=whole_word", f"rate.value={rate}", config="show_masks"))]
+    found = seen(look(composed, 9, 0.0), 1)
+    read = Page(page.write(found, tmp_path / "page.html").read_text())
+    cells = read.having("td", **{"class": "share"})
+    assert cells and all(int(c["data-masked"]) == rate * int(c["data-tokens"]) for c in cells)
+    assert ("Nothing is masked." in read.text.get("p.", "")) == (rate == 0)

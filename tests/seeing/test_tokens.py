@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from maskwright.masking import Outcome
-from maskwright.seeing.pieces import Reader
+from maskwright.seeing.pieces import Reader, apart
 from maskwright.seeing.tokens import plain_tokens, read, tokens
 
 RECIPES = {
@@ -78,9 +78,25 @@ def test_tokens_read_as_the_text(tokenizer, look_at):
     reader, special = Reader(look.prepared.tokenizer), set(look.prepared.tokenizer.all_special_ids)
     for row in range(3):
         ids = [token.id for token in tokens(look, look.made["main"], row, None) if token.id not in special]
-        text = "".join(("" if reader[i].glued else " ") + reader[i].text for i in ids).strip()
+        text = "".join((" " if reader[i].spaced else "") + reader[i].text for i in ids).strip()
         text = text.replace("▁", "")  # a token of white space alone is shown as ▁
         decoded = look.prepared.tokenizer.decode(ids).removeprefix("##")
         assert "".join(text.split()) == "".join(decoded.split())
         if tokenizer != "wordpiece":  # whose decoding sets signs apart as it likes
             assert [w for w in text.split() if w.isalpha()] == [w for w in decoded.split() if w.isalpha()]
+
+
+def test_scripts_without_spaces_have_none():
+    """Han characters stand side by side though each is a token; Korean words stand apart."""
+    from tokenizers import Tokenizer, decoders, models
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = ["[UNK]", "[CLS]", "京", "剧", "1934", "年", "，", "한국", "a", "##b", "か"]
+    backend = Tokenizer(models.WordPiece({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    backend.decoder = decoders.WordPiece()
+    reader = Reader(PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]", cls_token="[CLS]"))
+    text, before = "", None
+    for number in (1, 2, 3, 6, 4, 5, 8, 9, 7, 10):
+        text += (" " if apart(before, reader[number]) else "") + reader[number].text
+        before = reader[number]
+    assert text == "[CLS] 京剧， 1934年 ab 한국か"

@@ -6,12 +6,11 @@ Shapes: B rows, L positions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from maskwright.data.module import usable
@@ -23,7 +22,7 @@ from maskwright.masking.columns import Column, named
 from maskwright.masking.draws import Draws
 from maskwright.masking.field import Field
 from maskwright.seeing.recipes import Composed
-from maskwright.training.recipe import Recipe, _views, assemble, build, check_views
+from maskwright.training.recipe import Recipe, assemble, build
 
 
 @dataclass
@@ -105,13 +104,25 @@ def understood(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[Recipe, str
     Raises RecipeError for everything else that the user can mend.
     """
     try:
-        recipe, refused = assemble(cfg, choices), None
+        return assemble(cfg, choices), None
     except RecipeError as error:
-        recipe = _unchecked(cfg, choices)
-        if not _misfit(recipe):
-            raise error
-        refused = str(error)
-    return recipe, refused
+        try:
+            return assemble(_content(cfg), choices), str(error)
+        except RecipeError:
+            raise error from None
+
+
+def _content(cfg: DictConfig) -> DictConfig:
+    """The recipe with an objective that is content with any views."""
+    objective = build(cfg, "objective")
+    needs = type(objective).needs
+    anything = replace(needs, predicts=False, in_place=False, copies=True, losses=dict.fromkeys(needs.views, ""))
+    target = type(type(objective).__name__, (type(objective),), {"needs": anything})
+    node = {**OmegaConf.to_container(cfg.objective, resolve=True), "_target_": target}  # type: ignore[dict-item]
+    changed = cfg.copy()
+    OmegaConf.set_struct(changed, False)
+    changed.objective = OmegaConf.create(node, flags={"allow_objects": True})
+    return changed
 
 
 def _check_sight(recipe: Recipe) -> None:
@@ -124,30 +135,6 @@ def _check_sight(recipe: Recipe) -> None:
             "masking.weight is given by a network inside the step, so that there are no masks to see without training; "
             "choose another masking/weight to look at."
         )
-
-
-def _unchecked(cfg: DictConfig, choices: Mapping[str, str]) -> Recipe:
-    """The recipe as `assemble` builds it, whether or not its views fit its objective."""
-    groups = ("tokenizer", "packing", "words", "model", "optimizer", "schedule", "hardware", "logger")
-    parts: dict[str, Any] = {group: build(cfg, group) for group in groups}
-    objective = build(cfg, "objective")
-    return Recipe(
-        name=str(cfg.name),
-        choices=choices,
-        corpus=build(cfg, "data"),
-        cleaning=build(cfg, "cleaning") if cfg.get("cleaning") else None,
-        objective=objective,
-        views=_views(cfg, objective),
-        **parts,
-    )
-
-
-def _misfit(recipe: Recipe) -> bool:
-    try:
-        check_views(recipe)
-    except RecipeError:
-        return True
-    return False
 
 
 def _given(view: ViewRecipe) -> bool:

@@ -75,7 +75,9 @@ def _colours() -> str:
             f"--{said(o)}:{getattr(look, of)[0]};--{said(o)}-ink:{getattr(look, of)[1]};" for o, look in LOOKS.items()
         )
 
-    uses = "".join(f".{said(o)}{{background:var(--{said(o)});color:var(--{said(o)}-ink)}}" for o in LOOKS)
+    uses = "".join(
+        f".{said(o)}{{--own:var(--{said(o)});background:var(--own);color:var(--{said(o)}-ink)}}" for o in LOOKS
+    )
     dark = rules("dark")
     return (
         f":root{{{rules('light')}}}@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any, NamedTuple
 
 
 class Word(NamedTuple):
-    """text: without the tokenizer's marks. glued: it continues the word before it. special: [CLS] and the like."""
+    """text: without the tokenizer's marks. glued: it continues the word before it. spaced: a space stands before it, as
+    far as the token tells: scripts without spaces have none. special: [CLS] and the like."""
 
     text: str
     glued: bool
+    spaced: bool
     special: bool
 
 
@@ -33,9 +36,21 @@ class Reader:
     def _read(self, token: int) -> Word:
         piece = self.piece(token)
         if token in self._special:
-            return Word(piece, False, True)
+            return Word(piece, False, True, True)
         if piece.startswith("##"):
-            return Word(piece[2:], True, False)
-        read = self.tokenizer.decode([token])
-        joined = self.tokenizer.convert_tokens_to_string(["a", piece]).startswith("a" + piece)
-        return Word(read.strip() or piece, not piece.startswith(("Ġ", "▁")) and joined, False)
+            return Word(piece[2:], True, False, False)
+        text = self.tokenizer.decode([token]).strip() or piece
+        if piece.startswith(("Ġ", "▁")):
+            return Word(text, False, True, False)
+        glued = self.tokenizer.convert_tokens_to_string(["a", piece]).startswith("a" + piece)
+        return Word(text, glued, not glued and not _unspaced(text[0]), False)
+
+
+def apart(before: Word | None, word: Word) -> bool:
+    """Whether a space stands between two tokens of a row."""
+    return before is not None and (word.spaced or before.special)
+
+
+def _unspaced(character: str) -> bool:
+    """Han, kana and their signs are written without spaces; Hangul, as wide, is not."""
+    return unicodedata.east_asian_width(character) in "WF" and not unicodedata.name(character, "").startswith("HANGUL")

@@ -49,9 +49,8 @@ def _composed(policy: str, overrides: Sequence[str]) -> Composed:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if isinstance(error, RecipeError):
             raise
-        raise RecipeError(
-            f"show.policies: {policy!r} cannot be composed on top of the recipe: {' '.join(str(error).split())}."
-        ) from None
+        reason = " ".join(str(error).partition("Config search path")[0].split()).rstrip(".")
+        raise RecipeError(f"show.policies: {policy!r} cannot be composed on top of the recipe: {reason}.") from None
     choices = {str(group): choice for group, choice in cfg.hydra.runtime.choices.items() if "hydra/" not in group}
     OmegaConf.set_struct(cfg, False)
     del cfg["hydra"]

@@ -12,7 +12,7 @@ from rich.text import Text
 from maskwright.masking import Outcome
 from maskwright.seeing.outcomes import LOOKS, UNPREDICTED, said
 from maskwright.seeing.over_training import moves
-from maskwright.seeing.pieces import Reader
+from maskwright.seeing.pieces import Reader, apart
 from maskwright.seeing.seen import Row, Seen
 from maskwright.seeing.tokens import Token
 
@@ -76,10 +76,10 @@ def painted(row: Row, reader: Reader, plain: bool) -> Text:
             label = f"{label}→{reader[token.shown].text}"
         label += UNPREDICTED if outcome and outcome.in_place and not token.predicted else ""
         same = _alike(previous, token)
-        if not word.glued and number:
+        if apart(None if previous is None else reader[previous.id], word):
             text.append(" ", LOOKS[outcome].style if same and not plain else None)
         elif previous is not None and previous.outcome and outcome and not same and not plain:
-            text.append("|", "dim")
+            text.append("|", "dim")  # what touches without a space
         if word.special:
             text.append(label, "dim")
         elif outcome == Outcome.VISIBLE:
@@ -105,13 +105,14 @@ def read_as(row: Row, reader: Reader, plain: bool) -> Text:
     """What the network reads of a row, in the colours of what was shown in place of what."""
     outcomes = {token.place: token.outcome for token in row.tokens}
     clean = {token.place: token.id for token in row.tokens}
-    text = Text()
+    text, before = Text(), None
     for token in row.reads:
         word = reader[token.id]
         outcome = Outcome.INSERTED if token.origin < 0 else outcomes[token.origin]
         same = clean.get(token.origin) == token.id
-        text.append("" if word.glued or not text else " ")
+        text.append(" " if apart(before, word) else "")
         text.append(word.text, None if plain or same else LOOKS[outcome].style)
+        before = word
     text.rstrip()
     return text
 

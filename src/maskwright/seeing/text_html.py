@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 
@@ -12,8 +11,9 @@ from maskwright.data.annotate import Annotator
 from maskwright.masking import Outcome
 from maskwright.masking.columns import named
 from maskwright.seeing.outcomes import said
-from maskwright.seeing.pieces import Reader
+from maskwright.seeing.pieces import Reader, Word, apart
 from maskwright.seeing.seen import Row, Seen
+from maskwright.seeing.tips import one_box, tips
 from maskwright.seeing.tokens import Read, Token
 
 
@@ -22,7 +22,7 @@ def clean(each: Seen, row: Row, reader: Reader) -> str:
     neither [MASK] nor the token; an inserted token stands before the token that it was inserted before."""
     column = outlined(each)
     inserted = _inserted(row.reads)
-    sizes = _sizes(row.tokens)
+    said_of = tips(each, row.tokens, column, reader)
     parts: list[str] = []
     for number, token in enumerate(row.tokens):
         behind = row.tokens[number + 1] if number + 1 < len(row.tokens) else None
@@ -34,17 +34,18 @@ def clean(each: Seen, row: Row, reader: Reader) -> str:
             f'<span class="t {said(Outcome.INSERTED)} new" data-tip="inserted">+{escape(reader[new].text)}</span>'
             for new in inserted.get(token.place, ())
         ]
-        goes_on = _one_box(token, behind)
+        goes_on = one_box(token, behind)
         linked = behind is not None and column is not None and not behind.columns.get(column, True)
-        glued = behind is not None and reader[behind.id].glued
-        text = escape(word.text) + ("" if glued or not (goes_on or linked) else " ")
+        space = " " if behind is not None and apart(word, reader[behind.id]) else ""
+        inside = goes_on or linked  # of a box or an underlined unit
+        text = escape(word.text) + (space if inside else "")
         classes = _classes(token, word.special)
-        classes += ["b"] * (not _one_box(before, token)) + ["e"] * (not goes_on) if token.outcome else []
+        classes += ["b"] * (not one_box(before, token)) + ["e"] * (not goes_on) if token.outcome else []
         if column is not None and (linked or not token.columns.get(column, True)):
             classes.append("link")
-        parts.append(_token(token, text, classes, _tip(each, token, sizes[number], reader), each, reader))
-        if not glued:
-            parts.append("</span><wbr>" if goes_on or linked else "</span> ")
+        parts.append(_token(token, text, classes, said_of[number], each, reader))
+        if behind is None or not reader[behind.id].glued:
+            parts.append("</span>" + ("<wbr>" if inside or not space else space))
     return "".join(parts)
 
 
@@ -52,6 +53,7 @@ def reads(row: Row, reader: Reader) -> str:
     """What the network reads of a row."""
     outcomes = {token.place: token for token in row.tokens}
     parts: list[str] = []
+    before: Word | None = None
     for token in row.reads:
         word = reader[token.id]
         own = outcomes.get(token.origin)
@@ -62,7 +64,8 @@ def reads(row: Row, reader: Reader) -> str:
             text = f'<span class="t {said(own.outcome)} b e">{text}</span>'
         elif word.special:
             text = f'<span class="s">{text}</span>'
-        parts.append(("" if word.glued or not parts else " ") + text)
+        parts.append((" " if apart(before, word) else "") + text)
+        before = word
     return "".join(parts)
 
 
@@ -94,54 +97,6 @@ def _classes(token: Token, special: bool) -> list[str]:
     if not token.outcome:
         return ["t", "v"]
     return ["t", said(token.outcome), *(["un"] if token.outcome.in_place and not token.predicted else [])]
-
-
-def _one_box(token: Token | None, behind: Token | None) -> bool:
-    """Neighbours in one selected unit."""
-    return (
-        token is not None
-        and behind is not None
-        and behind.place == token.place + 1
-        and token.outcome != Outcome.VISIBLE
-        and behind.outcome != Outcome.VISIBLE
-        and token.unit == behind.unit
-    )
-
-
-def _sizes(tokens: Sequence[Token]) -> list[int]:
-    """Tokens of the box in which each token stands."""
-    sizes, first = [1] * len(tokens), 0
-    for number, token in enumerate(tokens):
-        if not _one_box(tokens[number - 1] if number else None, token):
-            first = number
-        sizes[first : number + 1] = [number + 1 - first] * (number + 1 - first)
-    return sizes
-
-
-def _tip(each: Seen, token: Token, size: int, reader: Reader) -> str:
-    """What hovering says, line by line."""
-    lines = [reader.piece(token.id)]
-    if token.outcome:
-        shown = "" if token.shown is None else reader.piece(token.shown)
-        lines.append(f"{said(token.outcome)}{f', shown as {shown}' if shown else ''}")
-        lines.append(f"unit of {size} token{'s' * (size != 1)}")
-        loss = each.figures["loss_weight"]
-        if not token.predicted:
-            lines.append("not predicted")
-        elif loss and loss["least"] != loss["most"]:
-            lines.append(f"loss weight {token.loss_weight:.3g}")
-    if each.steering is not None and token.steer is not None:
-        lines.append(f"{each.steering.kind} {each.steering.shown(token.steer)}")
-    lines += [f"{name}: {_value(value)}" for name, value in token.columns.items() if _telling(value)]
-    return "\n".join(lines)
-
-
-def _telling(value: Any) -> bool:
-    return value is not None and not isinstance(value, bool)
-
-
-def _value(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _inserted(reads: Sequence[Read]) -> dict[int, list[int]]:

@@ -105,9 +105,8 @@ def _setting(artefact: Artefact, cfg: DictConfig) -> str | None:
 
 def _tables(node: Any, path: Sequence[str]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Parts of a config that have a `table`, with the path of that setting."""
-    if isinstance(node, dict):
-        if "_target_" in node and "table" in node and not isinstance(node["table"], dict):
-            yield (*path, "table"), node
+    if isinstance(node, dict) and "_target_" in node and "table" in node and not isinstance(node["table"], dict):
+        yield (*path, "table"), node
     below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for name, part in below:
         yield from _tables(part, (*path, str(name)))
