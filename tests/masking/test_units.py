@@ -10,8 +10,11 @@ import pytest
 import torch
 
 from maskwright.errors import RecipeError
+from maskwright.masking import Corruption, Masking, ViewRecipe
 from maskwright.masking.budgets import Counted, Independent
+from maskwright.masking.corruptions import Permute
 from maskwright.masking.lengths import Geometric
+from maskwright.masking.rates import Constant
 from maskwright.masking.units import Block, Mixed, Segments, Span, Stages, Token, Word
 
 ROWS, LENGTH = 20_000, 32
@@ -119,7 +122,7 @@ def test_rows_without_anything_to_mask_are_left_alone(unit, rows, views):
 
 def test_blocks_are_whole_and_never_cross_an_edge(rows, views):
     data = rows(2000, LENGTH)
-    view = views(Block(4), 0.3, counted(rounding="random", overshoot="random"))(data, 0.0)["main"]
+    view = views(Block(4, False), 0.3, counted(rounding="random", overshoot="random"))(data, 0.0)["main"]
     masked_BL, maskable = view.outcome_BL > 0, view.maskable_BL[0].tolist()
     assert all((view.maskable_BL == view.maskable_BL[0]).flatten().tolist())
     blocks, since = [], 0
@@ -136,8 +139,8 @@ def test_blocks_are_whole_and_never_cross_an_edge(rows, views):
 
 def test_kinds_of_unit_follow_each_other_over_training(rows, views):
     data = rows(300, LENGTH)
-    stages = views(Stages([Token(), Word(), Block(4)], [0.25, 0.5]), 0.3, counted(overshoot="allow"))
-    alone = [views(unit, 0.3, counted(overshoot="allow")) for unit in (Token(), Word(), Block(4))]
+    stages = views(Stages([Token(), Word(), Block(4, False)], [0.25, 0.5]), 0.3, counted(overshoot="allow"))
+    alone = [views(unit, 0.3, counted(overshoot="allow")) for unit in (Token(), Word(), Block(4, False))]
     for progress, kind in ((0.0, 0), (0.24, 0), (0.25, 1), (0.49, 1), (0.5, 2), (1.0, 2)):
         assert torch.equal(stages(data, progress)["main"].outcome_BL, alone[kind](data, progress)["main"].outcome_BL)
     with pytest.raises(RecipeError, match="one rising share of training"):
@@ -157,3 +160,23 @@ def test_a_kind_of_unit_is_drawn_for_each_row(rows, views):
 def test_kinds_that_must_know_the_count_are_not_mixed():
     with pytest.raises(RecipeError, match="which stand alone"):
         Mixed([Token(), Segments(3.0)], [0.5, 0.5])
+
+
+def test_whole_blocks_have_their_size_everywhere(rows, views):
+    data = rows(6000, LENGTH, alike=True)
+    view = views(Block(3, True), 0.3, counted(rounding="random", overshoot="random"))(data, 0.0)["main"]
+    masked_BL = view.outcome_BL > 0
+    size = torch.zeros(6000, LENGTH).scatter_add(1, view.unit_BL, masked_BL.float())
+    assert set(size.unique().tolist()) == {0.0, 3.0}
+    assert (masked_BL.sum() / view.maskable_BL.sum()).item() == pytest.approx(0.3, abs=0.01)
+    share_L = masked_BL.double().mean(0)[view.maskable_BL[0]]
+    assert (share_L > 0.1).all()  # every place can be in a block, those beside an edge in fewer
+
+
+def test_trigrams_over_another_view_are_whole(rows, views):
+    more = (ViewRecipe("order", Masking(Block(3, True), counted(overshoot="allow")), Constant(0.1),
+                       Corruption([Permute(1.0)], "unit"), "over", "main"),)  # fmt: skip
+    made = views(Token(), 0.15, counted(), more=more, length=128)(rows(1000, 128), 0.0)
+    moved_BL = made["order"].outcome_BL > 0
+    size = torch.zeros(1000, 128).scatter_add(1, made["order"].unit_BL, moved_BL.float())
+    assert set(size.unique().tolist()) == {0.0, 3.0} and not (moved_BL & (made["main"].outcome_BL > 0)).any()

@@ -61,23 +61,36 @@ class Word(Marked):
 
 
 class Block(Unit):
-    """Blocks of `size` neighbouring tokens, counted from the last special token or the row's begin."""
+    """Blocks of `size` neighbouring tokens, which end at special tokens and at the row's ends.
 
-    def __init__(self, size: int) -> None:
+    whole: False: blocks are counted from the last special token, and the last one before an edge may be shorter. True:
+    only blocks of the full size are ever masked, and where they begin is drawn for each row.
+    """
+
+    def __init__(self, size: int, whole: bool) -> None:
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise RecipeError(f"masking.unit.size is {size}; a block has at least 1 token.")
-        self.size = size
+        self.size, self.whole = size, whole
 
     def arrivals(self, field: Field, pace: Pace, wanted_B: Tensor) -> Arrivals:
         edge_BL = torch.where(field.maskable_BL, -1, field.place_L).cummax(1).values
-        starts_BL = ~field.maskable_BL | ((field.place_L - edge_BL - 1) % self.size == 0)
-        return gathered(pace.times(pace.draws("block", field.shape[1])), field.first(starts_BL), pace)
+        since_BL = field.place_L - edge_BL - 1
+        if self.whole:
+            since_BL = since_BL + (pace.draws("block.phase", 1) * self.size).long()
+        starts_BL = ~field.maskable_BL | (field.place_L == edge_BL + 1) | (since_BL % self.size == 0)
+        first_BL = field.first(starts_BL)
+        arrivals = gathered(pace.times(pace.draws("block", field.shape[1])), first_BL, pace)
+        if not self.whole:
+            return arrivals
+        cut_BL = field.last(starts_BL) - first_BL + 1 < self.size
+        weight_BL = None if arrivals.weight_BL is None else arrivals.weight_BL * ~cut_BL
+        return Arrivals(arrivals.time_BL.masked_fill(cut_BL, torch.inf), first_BL, weight_BL=weight_BL)
 
     def longest(self, longest: Mapping[str, int]) -> int:
         return self.size
 
     def describe(self) -> str:
-        return f"blocks of {self.size}"
+        return f"{'whole ' if self.whole else ''}blocks of {self.size}"
 
 
 class OneOf(Unit):
