@@ -34,7 +34,7 @@ class _Known:
     words: frozenset[str]
 
     def find(self, text: str, words: Sequence[Hole], fields: Mapping[str, Any]) -> list[bool]:
-        return [text[slice(*word)].casefold() not in self.words for word in words]
+        return [text[first:behind].casefold() not in self.words for first, behind in words]
 
     def safe(self, word: str) -> bool:
         return word.casefold() in self.words

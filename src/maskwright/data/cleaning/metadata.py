@@ -19,7 +19,6 @@ from maskwright.errors import RecipeError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_WORD = re.compile(r"\S+")
 _DATE = re.compile(r"(\d{4})(?:[-/.]?(\d{2})(?:[-/.]?(\d{2}))?)?(?!\d)")
 _DATES = {
     "day": lambda year, month, day: f"{year}-{month}-{day}",
@@ -95,6 +94,7 @@ class Metadata(Cleaning):
         if words is not None and (isinstance(words, bool) or not isinstance(words, int) or words < 1):
             raise RecipeError(f"cleaning.words is {words}; give a whole number from 1 up, or null.")
         self.fields, self.words = [Field(**field) for field in fields], words
+        self._run = re.compile(rf"\S+(?:\s+\S+){{0,{(words or 1) - 1}}}")
         self.reads = tuple(field.column for field in self.fields)
         self.markers = tuple(field.marker for field in self.fields)
         if len(set(self.markers)) < len(self.markers):
@@ -114,12 +114,7 @@ class Metadata(Cleaning):
 
     def pieces(self, text: str, fields: dict[str, Any]) -> list[str]:
         """The text in runs of `words` words, with the white space between them but not around them."""
-        words = list(_WORD.finditer(text))
-        step = self.words or max(1, len(words))
-        return [
-            text[words[first].start() : words[min(first + step, len(words)) - 1].end()]
-            for first in range(0, len(words), step)
-        ]
+        return self._run.findall(text) if self.words else [text.strip()]
 
     def learn(self, documents: Dataset, scratch: Path) -> None:
         """Values that are tokens of their own."""

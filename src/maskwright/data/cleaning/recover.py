@@ -119,7 +119,8 @@ class Recover(Cleaning):
 
     def holes(self, text: str, fields: Mapping[str, Any]) -> list[Hole]:
         """The protected words of a text, in order; a marker written before is none."""
-        words = [word for word in word_spans(text) if any(c.isalnum() for c in text[slice(*word)])]
+        # A sign is a word of its own, of one character, and never protected.
+        words = [word for word in word_spans(text) if word[1] - word[0] > 1 or text[word[0]].isalnum()]
         if self.filler is None and self.mask in text:
             marked = _places(text, self.mask)
             words = [word for word in words if not any(first <= word[0] < last for first, last in marked)]
