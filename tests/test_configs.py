@@ -40,6 +40,16 @@ NEEDS = {
     ("masking/weight", "spans_only"): ("masking=temporal",),
     ("rate", "by_stratum"): ("rate.column.strata.stop={words}", "rate.column.strata.easy={words}"),
     ("rate", "by_entity"): ("masking=mslm", "masking.unit.column.spans.file={words}"),
+    **{
+        ("corruption", name): ("objective=classify",)
+        for name in ("delete", "infill", "infill_merged", "insert", "sentinel")
+    },
+    ("corruption", "kbir"): ("masking=kbir", "masking.unit.column.spans.column=phrases"),
+    ("masking", "kbir"): ("masking.unit.column.spans.column=phrases",),
+    ("masking/weight", "scores"): ("masking.weight.column.column=score",),
+    ("rate", "by_gender"): ("rate.column.strata.gender={words}",),
+    ("objective", "dated_mlm"): ("views.entities.masking.unit.column.spans.file={words}",),
+    ("objective", "mslm"): ("masking=mslm", "rate=by_entity", "masking.unit.column.spans.file={words}"),
     ("corruption", "other_entity"): ("masking=entity", "masking.unit.column.spans.file={words}"),
     ("data", "conll"): ("data.files=a.conllu",),
     ("words", "column"): ("words.column=words",),
@@ -72,12 +82,15 @@ def test_every_option_composes_and_builds(group, option, compose, weights):
 
     more = [word.format(**weights) for word in NEEDS.get((group, option), ())]
     decoder = ("objective=clm",) if option.startswith("llama") else ()
-    unit = ("masking=t5", "masking/budget=exact") if group == "nothing" else ()
     if group == "evaluation":
         cfg, _ = compose(f"{group}={option}", *more, small=False, config="evaluate")
         assert build(cfg, group).name
         return
-    cfg, choices = compose(*decoder, *unit, f"{group}={option}", *more, small=False)
+    cfg, choices = compose(*decoder, f"{group}={option}", *more, small=False)
+    if option == "given":  # for objectives whose network gives weights, of which there is none yet
+        with pytest.raises(RecipeError, match="is given by a network inside the step, and objective=mlm gives none"):
+            assemble(cfg, choices)
+        return
     recipe = assemble(cfg, choices)
     assert recipe.sentence and recipe.name
 
