@@ -152,3 +152,22 @@ def test_a_shown_command_composes_and_builds(line, compose):
 def test_the_page_shows_every_suite():
     shown = {word.split("=")[1] for line in SHOWN for word in shlex.split(line) if word.startswith("evaluation=")}
     assert shown | {"ruler"} == {path.stem for path in (ROOT / "conf" / "evaluation").glob("*.yaml")}
+
+
+def test_progress_on_a_terminal_in_a_log_and_nowhere(monkeypatch):
+    from maskwright.evaluation import tools
+
+    def said(terminal: bool) -> str:
+        console = Console(record=True, width=80, force_terminal=terminal)
+        with tools.Tools(console=console).progress("fill", 4) as advance:
+            for _ in range(4):
+                advance(1)
+        return console.export_text()
+
+    now = iter(range(0, 1000, 20))
+    monkeypatch.setattr(tools.time, "perf_counter", lambda: float(next(now)))
+    assert said(False) == "fill 50 %  40 s left\nfill 100 %  0 s left\n"  # a line every 30 s, and a step takes 20
+    monkeypatch.undo()
+    assert "fill" in said(True)
+    with tools.Tools().progress("fill", 4) as advance:
+        advance(4)

@@ -46,9 +46,9 @@ def evaluate(cfg: DictConfig, choices: Mapping[str, str], folder: Path) -> Resul
     device = torch.device(chosen.accelerator)
     if cfg.positions is not None and cfg.positions < 1:
         raise RecipeError(f"positions is {cfg.positions}; give a number of rows x tokens from 1 up, or null.")
-    tools = Tools(device, chosen.precision == "bf16", cfg.positions, console.is_terminal, Path(cfg.cache).expanduser())
+    tools = Tools(device, chosen.precision == "bf16", cfg.positions, console, Path(cfg.cache).expanduser())
     subject = load(cfg.run, device)
-    subject.heldout = _heldout(cfg)
+    subject.heldout = _heldout(cfg) if suite.reads_heldout else None
     suite.check(subject)
     console.print(f"{cfg.run} {compact(subject.network.parameter_count)} - {name} - {device.type}", soft_wrap=True)
     with undisturbed(0):

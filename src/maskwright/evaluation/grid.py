@@ -13,6 +13,7 @@ from maskwright.data.batch import Batch
 from maskwright.data.order import permutation
 from maskwright.data.rows import Rows
 from maskwright.errors import RecipeError
+from maskwright.evaluation.heads import HEADS
 from maskwright.evaluation.heldout import HeldOut
 from maskwright.evaluation.intervals import over_items
 from maskwright.evaluation.passages import passages
@@ -40,6 +41,7 @@ class RulerSuite(Suite):
     """
 
     name = "ruler"
+    reads_heldout = True
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class RulerSuite(Suite):
         figures: dict[str, Any] = {}
         tables: list[Table] = []
         facts: dict[str, Any] = {"corpus": subject.heldout.corpus.name}
-        if subject.head == "causal":
+        if HEADS[str(subject.head)].left_to_right:
             figures |= {f"ruler/{name}": None for name in NAMES} | {"ruler/reason": _CAUSAL}
         else:
             table = self._rows(subject, subject.heldout, tools, figures, facts)
@@ -142,7 +144,7 @@ class RulerSuite(Suite):
         texts = passages(documents, self.words, self.word_rate, self.passages)
         if not texts:
             raise RecipeError(f"evaluation.words is {self.words}, more than any held-out document has; lower it.")
-        left = subject.head == "causal"
+        left = HEADS[str(subject.head)].left_to_right
         name = "causal/bits_per_byte" if left else "ruler/word_bits_per_byte"
         facts["words"] = {"passages": len(texts), "words": self.words, "rate": self.word_rate, "text": key}
         requests = [Request(n, text, None if left else hidden) for n, (text, hidden) in enumerate(texts)]

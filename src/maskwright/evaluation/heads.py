@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from maskwright.evaluation.last_layer import one_place
 from maskwright.evaluation.plans import PLANS, Plan
 from maskwright.evaluation.texts import Rows
 from maskwright.objectives.losses import token_loss
+
+if TYPE_CHECKING:
+    from maskwright.evaluation.subject import Subject
 
 _LOGITS = 1 << 25  # numbers in one block of logits
 
@@ -36,6 +39,11 @@ class Head(ABC):
 
     def __init__(self, network: Any) -> None:
         self.network = network
+
+    @classmethod
+    @abstractmethod
+    def of(cls, subject: Subject, plan: str) -> Head:
+        """The head of a subject of its kind; `plan` is for those that hide tokens."""
 
     @abstractmethod
     def positions(self, length: int, scored: int) -> int:
@@ -79,6 +87,10 @@ class MaskedHead(Head):
         self.mask, self.shift = mask, shift
         self.plan: Plan = PLANS[plan]
 
+    @classmethod
+    def of(cls, subject: Subject, plan: str) -> Head:
+        return cls(subject.network, subject.mask, plan)
+
     def positions(self, length: int, scored: int) -> int:
         return length * scored
 
@@ -103,6 +115,10 @@ class CausalHead(Head):
 
     left_to_right = True
 
+    @classmethod
+    def of(cls, subject: Subject, plan: str) -> Head:
+        return cls(subject.network)
+
     def positions(self, length: int, scored: int) -> int:
         return length
 
@@ -113,6 +129,9 @@ class CausalHead(Head):
             ids_RL, valid_RL = rows.ids_BL[part], rows.valid_BL[part] if rows.padded else None
             row_P, place_P = rows.scored_BL[part].nonzero(as_tuple=True)
             yield self.read(ids_RL, valid_RL, row_P, place_P - 1, ids_RL[row_P, place_P], ranks)
+
+
+HEADS: dict[str, type[Head]] = {"mlm": MaskedHead, "causal": CausalHead}  # by Subject.head
 
 
 def _judged(logits_PV: Tensor, target_P: Tensor, ranks: bool) -> Predicted:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from maskwright.errors import RecipeError
-from maskwright.evaluation.heads import CausalHead, Head, MaskedHead, Predicted
+from maskwright.evaluation.heads import HEADS, Predicted
 from maskwright.evaluation.plans import NEED_ANSWER, check_plan
 from maskwright.evaluation.subject import Subject
 from maskwright.evaluation.texts import Encoded, Encoder, Request, spans
@@ -89,7 +89,8 @@ class Scorer:
     ) -> None:  # fmt: skip
         check_plan(plan)
         self.subject, self.tools, self.plan, self.ranks = subject, tools or Tools(), plan, ranks
-        self.head = head_of(subject, plan)
+        subject.require_language_model()
+        self.head = HEADS[str(subject.head)].of(subject, plan)
         begin = subject.tokenizer.bos_token_id if self.head.left_to_right else None
         self.encoder = Encoder(subject.tokenizer, words, begin)
 
@@ -148,7 +149,7 @@ class Scorer:
         cost = [sum(self.head.positions(length_N[n], scored_N[n]) for n in batch) for batch in batches]
         with reading(self.subject.network), self.tools.autocast(), self.tools.progress(label, sum(cost)) as advance:
             for batch, done in zip(batches, cost, strict=True):
-                rows = encoded.rows(batch, int(length_N[batch].max()), pad).to(self.tools.device)
+                rows = encoded.rows(batch, self._rounded(int(length_N[batch].max())), pad).to(self.tools.device)
                 parts = list(self.head.predict(rows, most, self.ranks))
                 at = np.concatenate([np.arange(encoded.first_N[n], encoded.first_N[n + 1]) for n in batch])
                 at = at[encoded.scored_T[at]]
@@ -157,6 +158,10 @@ class Scorer:
                         column[at] = np.concatenate([value.cpu().numpy() for value in values])
                 advance(done)
         return Predicted(*out)  # type: ignore[arg-type]
+
+    def _rounded(self, length: int) -> int:
+        """The columns of a batch: on a GPU a multiple of 8, for few shapes and aligned products."""
+        return min(-(-length // self.tools.multiple) * self.tools.multiple, self.subject.length)
 
     def _batches(self, encoded: Encoded, usable: np.ndarray, most: int) -> Iterator[np.ndarray]:
         """Texts that are read together: of one length as far as that fills a batch, in an order set by content."""
@@ -169,7 +174,7 @@ class Scorer:
         held = 0
         for number in order:
             more = self.head.positions(length_N[number], scored_N[number])
-            longer = bool(batch) and length_N[number] > length_N[batch[0]]
+            longer = bool(batch) and self._rounded(length_N[number]) > self._rounded(length_N[batch[0]])
             if batch and (held + more > most or (longer and held * _MERGE > most)):
                 yield np.array(batch)
                 batch, held = [], 0
@@ -177,14 +182,6 @@ class Scorer:
             held += more
         if batch:
             yield np.array(batch)
-
-
-def head_of(subject: Subject, plan: str) -> Head:
-    """The head that scores with a subject. Raises RecipeError when it has no distribution over tokens."""
-    subject.require_language_model()
-    if subject.head == "causal":
-        return CausalHead(subject.network)
-    return MaskedHead(subject.network, subject.mask, plan)
 
 
 def _content(request: Request) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from maskwright.errors import RecipeError
+from maskwright.evaluation.heads import HEADS
 
 if TYPE_CHECKING:
     from maskwright.evaluation.heldout import HeldOut
@@ -44,7 +45,7 @@ class Subject:
 
     def require_language_model(self) -> None:
         """Raises RecipeError when the network gives no distribution over tokens."""
-        if self.head in ("mlm", "causal"):
+        if self.head in HEADS:
             return
         lacks = _NO_TOKENS.get(self.head or "", "has no language-model head")
         cure = f"use {self.other}" if self.other else "name a model that was exported with one"
@@ -53,7 +54,7 @@ class Subject:
     def require_masked(self, suite: str) -> None:
         """Raises RecipeError unless the network fills in masks."""
         self.require_language_model()
-        if self.head != "mlm":
+        if HEADS[str(self.head)].left_to_right:
             raise RecipeError(
                 f"evaluation={suite} fills masks, and {self.name} is a causal model; name a masked language model."
             )

@@ -16,6 +16,7 @@ class Suite(ABC):
     """
 
     name: str
+    reads_heldout: bool = False  # whether it measures on the held-out text of a corpus
 
     def check(self, subject: Subject) -> None:  # noqa: B027  (many suites take any network)
         """Raises RecipeError when the subject cannot be measured; reads no data."""

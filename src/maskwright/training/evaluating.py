@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from maskwright.data import Prepared
 from maskwright.errors import RecipeError
+from maskwright.evaluation.heads import HEADS
 from maskwright.evaluation.heldout import HeldOut
 from maskwright.evaluation.subject import Subject
 from maskwright.evaluation.suite import Suite
@@ -88,7 +89,7 @@ def evaluating(
         raise RecipeError(f"evaluation.network is {name}; this objective has {others}.")
     network = networks[name]
     heldout = HeldOut(recipe.corpus, recipe.packing, cfg.ruler.length, cfg.ruler.rows, recipe.cleaning)
-    other = next((below for below, one in networks.items() if below and one.head in ("mlm", "causal")), None)
+    other = next((below for below, one in networks.items() if below and one.head in HEADS), None)
     subject = Subject(
         network, prepared.tokenizer, network.head, network.length, "this run's network", heldout,
         other=f"evaluation.network={other}" if other else None,
