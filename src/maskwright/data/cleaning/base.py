@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _TOGETHER = 256  # documents that a cleaning sees at once
-_SMALL = 1 << 23  # bytes below which one process is quicker than several
+_SMALL = 1 << 26  # bytes below which one process is quicker than several
 
 
 class Cleaning(ABC):
