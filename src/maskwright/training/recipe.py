@@ -157,6 +157,8 @@ def build(cfg: DictConfig, group: str, node: Any = None) -> Any:
     node = cfg[group] if node is None else node
     try:
         return instantiate(node, _convert_="all")
+    except InterpolationResolutionError as error:
+        raise _lacking(group, error) from None
     except InstantiationException as error:
         cause = error.__cause__
         while cause is not None:
@@ -170,6 +172,13 @@ def build(cfg: DictConfig, group: str, node: Any = None) -> Any:
         raise
 
 
+def _lacking(group: str, error: Exception) -> RecipeError:
+    return RecipeError(
+        f"{group} reads a setting of another group that this recipe lacks ({str(error).splitlines()[0]}); "
+        "the file of the option in conf/ says what it goes with."
+    )
+
+
 _VIEW_PARTS = ("masking", "rate", "corruption", "prediction", "loss_weight")
 
 
@@ -181,10 +190,7 @@ def _views(cfg: DictConfig, objective: Objective) -> list[ViewRecipe]:
         try:
             shared[name] = OmegaConf.to_container(node, resolve=True) if node else None
         except InterpolationResolutionError as error:
-            raise RecipeError(
-                f"{name} reads a setting of another group that this recipe lacks "
-                f"({str(error).splitlines()[0]}); the file of the option in conf/ says what it goes with."
-            ) from None
+            raise _lacking(name, error) from None
     recipes = []
     for name in objective.needs.views:
         if name not in cfg.views:
