@@ -9,12 +9,12 @@ All train the same BERT (4 layers x 256, vocabulary 30,522) on the same rows of 
     overhead_*   maskwright against the bare loop at equal precision, batch and optimizer, in one process
 
 Both sides take a step in turn, each in a process of its own (overhead_*: in one), and each step is paired with the
-one after it. The ratio is of tokens/s (for overhead_* of step times: 1.05 means that the harness costs 5 %), the geometric
-mean over pairs with a 95 % bootstrap interval; beside it that of the median steps. Included on every side: reading
-rows, making masks, forward, backward, clipping, the optimizer, logging. Left out: imports, tokenisation, building the model,
-the first steps, validation, saving. The bare loop's batches and masks are made beforehand. Trainer projects every
-position onto the vocabulary, maskwright and the bare loop the masked ones only: that is part of the comparison. Runs on
-the CPU.
+one after it. The ratio is of tokens/s (for overhead_* of step times: 1.05 means that the harness costs 5 %), the
+geometric mean over pairs with a 95 % bootstrap interval; beside it that of the median steps. Included on every side:
+reading rows, making masks, forward, backward, clipping, the optimizer, logging. Left out: imports, tokenisation,
+building the model, the first steps, validation, saving. The bare loop's batches and masks are made beforehand. Trainer
+projects every position onto the vocabulary, maskwright and the bare loop the masked ones only: that is part of the
+comparison. Runs on the CPU.
 Needs `pip install -e '.[benchmarks]'`.
 """
 
