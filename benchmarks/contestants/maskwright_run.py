@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 
 from contestants.bare import BareJob, BareLoop
-from contestants.timing import ROOT, WARM_UP, Timing, Turns, bootstrap
+from contestants.timing import ROOT, WARM_UP, Timing, Turns, bootstrap, clock
 from maskwright.training.run import pretrain
 
 
@@ -28,6 +27,7 @@ class MaskwrightJob:
     overrides: tuple[str, ...]
     seconds: float = math.inf
     folder: Path | None = None  # the run's folder; None: a temporary one
+    processor: bool = False  # seconds are the processor's
 
 
 def run_maskwright(job: MaskwrightJob, turns: Turns | None = None, beside: BareLoop | None = None) -> Timing:
@@ -42,21 +42,21 @@ def run_maskwright(job: MaskwrightJob, turns: Turns | None = None, beside: BareL
         def on_train_start(self, trainer, module):
             if turns is not None:
                 turns.begin()
-            timing.ends.append(time.perf_counter())
+            timing.ends.append(clock(job.processor))
             timing.parameters = sum(parameter.numel() for parameter in module.parameters())
 
         def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
             nonlocal idle
-            now = time.perf_counter()
+            now = clock(job.processor)
             timing.ends.append(now - idle)
             timing.tokens_per_step = int(outputs["tokens"])
             if beside is not None:
                 beside.step()
-                beside.seconds.append(time.perf_counter() - now)
+                beside.seconds.append(clock(job.processor) - now)
                 idle += beside.seconds[-1]
             if turns is not None:
                 trainer.should_stop |= turns.pass_on()
-                idle += time.perf_counter() - now
+                idle += clock(job.processor) - now
             trainer.should_stop |= timing.ends[-1] + idle - timing.ends[0] > job.seconds
 
     class WatchedTrainer(L.Trainer):

@@ -79,6 +79,13 @@ def bootstrap(ratios: list[float] | np.ndarray, draws: int = 10_000) -> tuple[fl
     return math.exp(logs.mean()), math.exp(np.quantile(means, 0.025)), math.exp(np.quantile(means, 0.975))
 
 
+def clock(processor: bool) -> float:
+    """Seconds: by the clock, or of the processor divided by the threads, which other programs do not slow down."""
+    import torch
+
+    return time.process_time() / torch.get_num_threads() if processor else time.perf_counter()
+
+
 class Turns:
     """One side's end of a game of turns: it takes a step while the other waits, and then waits for the other."""
 

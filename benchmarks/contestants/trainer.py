@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from contestants.timing import Timing, Turns
+from contestants.timing import Timing, Turns, clock
 
 
 def bert_config(tokenizer: Any, hidden: int, layers: int, heads: int, length: int, dropout: float = 0.1) -> Any:
@@ -52,6 +51,7 @@ class TrainerJob:
     dropout: float = 0.1
     seed: int = 1
     save: Path | None = None
+    processor: bool = False  # seconds are the processor's
 
 
 def run_trainer(job: TrainerJob, turns: Turns | None = None) -> Timing:
@@ -99,15 +99,15 @@ def run_trainer(job: TrainerJob, turns: Turns | None = None) -> Timing:
             def on_train_begin(self, args, state, control, **kwargs):
                 if turns is not None:
                     turns.begin()
-                timing.ends.append(time.perf_counter())
+                timing.ends.append(clock(job.processor))
 
             def on_step_end(self, args, state, control, **kwargs):
-                now = time.perf_counter()
+                now = clock(job.processor)
                 timing.ends.append(now - self.idle)
                 control.should_training_stop |= timing.ends[-1] - timing.ends[0] > job.seconds
                 if turns is not None:
                     control.should_training_stop |= turns.pass_on()
-                    self.idle += time.perf_counter() - now
+                    self.idle += clock(job.processor) - now
 
         Trainer(
             model=model,
