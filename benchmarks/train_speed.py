@@ -2,6 +2,7 @@
 
     python benchmarks/train_speed.py                 # the whole table, about 10 minutes on 2 cores
     python benchmarks/train_speed.py --only fp32 bf16 --steps 10
+    python benchmarks/train_speed.py --clock processor     # on a machine that does other things too
 
 All train the same BERT (4 layers x 256, vocabulary 30,522) on the same rows of 128 tokens, 15 % masked.
     fp32, bf16   maskwright against Trainer at equal precision, batch and optimizer (AdamW)
@@ -14,7 +15,8 @@ geometric mean over pairs with a 95 % bootstrap interval; beside it that of the 
 reading rows, making masks, forward, backward, clipping, the optimizer, logging. Left out: imports, tokenisation,
 building the model, the first steps, validation, saving. The bare loop's batches and masks are made beforehand. Trainer
 projects every position onto the vocabulary, maskwright and the bare loop the masked ones only: that is part of the
-comparison. Runs on the CPU.
+comparison. With --clock processor the seconds are those that the threads computed, divided by their number. Runs on the
+CPU.
 Needs `pip install -e '.[benchmarks]'`.
 """
 
@@ -48,6 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=25, help="steps of each side per comparison, warm-up included")
     parser.add_argument("--batch", type=int, default=16, help="rows in a batch wherever the comparison fixes it")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="CPU threads of every run")
+    parser.add_argument("--clock", choices=("wall", "processor"), default="wall", help="what the seconds are of")
     parser.add_argument("--json", type=Path, default=timing.ROOT / "benchmarks/results/train_speed.json")
     return parser.parse_args()
 
@@ -68,8 +71,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = padded_tokenizer(prepared.tokenizer, VOCABULARY, Path(folder) / "tokenizer")
 
+        processor = chosen.clock == "processor"
+
         def trainer(bf16: bool, batch: int | None) -> TrainerJob:
-            return TrainerJob(tokenizer, rows, HIDDEN, LAYERS, HEADS, batch, bf16)
+            return TrainerJob(tokenizer, rows, HIDDEN, LAYERS, HEADS, batch, bf16, processor=processor)
 
         def maskwright(*overrides: str) -> MaskwrightJob:
             return MaskwrightJob(
@@ -91,7 +96,8 @@ def main() -> None:
                     "heldout_rows=8",
                     f"hardware.threads={chosen.threads}",
                     *overrides,
-                )
+                ),
+                processor=processor,
             )
 
         for name in chosen.only:
@@ -137,7 +143,7 @@ def report(results: dict[str, Any], chosen: argparse.Namespace) -> None:
             f"{other / mine if overhead else mine / other:.3f}",
         )
     Console(width=110).print(table)
-    setting = {"threads": chosen.threads, "steps": chosen.steps, "batch": chosen.batch}
+    setting = {"clock": chosen.clock, "threads": chosen.threads, "steps": chosen.steps, "batch": chosen.batch}
     machine = {"processor": device_name("cpu"), "load": os.getloadavg(), "versions": timing.versions()}
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     chosen.json.write_text(json.dumps({"setting": setting, "machine": machine, "results": results}, indent=2) + "\n")
