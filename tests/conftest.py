@@ -33,17 +33,20 @@ ENVIRONMENT = {
 }
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Sets the environment once; pytest-xdist's workers inherit it, the shared cache folder too."""
-    if hasattr(config, "workerinput"):
-        return
+# At once and not in a hook: a conftest.py below may import the libraries. pytest-xdist's workers inherit all of it.
+if "PYTEST_XDIST_WORKER" not in os.environ:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ.pop("WANDB_API_KEY", None)
-    cache = tempfile.mkdtemp(prefix="maskwright-tests-")
-    os.environ["MASKWRIGHT_CACHE"] = cache
-    os.environ["HF_HOME"] = os.path.join(cache, "huggingface")
-    config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
+    os.environ["MASKWRIGHT_CACHE"] = tempfile.mkdtemp(prefix="maskwright-tests-")
+    os.environ["HF_HOME"] = os.path.join(os.environ["MASKWRIGHT_CACHE"], "huggingface")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Removes the cache folder in the end."""
+    if not hasattr(config, "workerinput"):
+        cache = os.environ["MASKWRIGHT_CACHE"]
+        config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
 
 
 @pytest.hookimpl(optionalhook=True)
