@@ -37,7 +37,7 @@ class _Uses:
 
     row: np.ndarray  # int64, the word
     period: np.ndarray  # int64, 0 or 1
-    noise: np.ndarray  # uint64, by which they were chosen
+    noise: np.ndarray  # uint64, a hash of the passage
     document: np.ndarray  # int64
     place: np.ndarray  # int64, the word's number in its document
 
@@ -77,8 +77,7 @@ class UsageModel:
             file = Path(folder) / "vectors.npy"
             self._write(file, source.train, uses)
             order = np.argsort(uses.row, kind="stable")
-            first_V = np.searchsorted(uses.row[order], np.arange(len(words) + 1))
-            parts = [order[first : first_V[row + 1]] for row, first in enumerate(first_V[:-1])]
+            parts = np.split(order, np.searchsorted(uses.row[order], np.arange(1, len(words))))
             tasks = (delayed(_of_word)(file, part, uses.period[part]) for part in parts)
             found = []
             with progress("cluster uses", len(words)) as advance:
@@ -161,18 +160,22 @@ def best_clusters(vector_UE: np.ndarray) -> np.ndarray:
 
 def _of_word(file: Path, use_U: np.ndarray, period_U: np.ndarray) -> tuple[int, float]:
     """Clusters of one word's uses and the divergence of the two periods'."""
+    from threadpoolctl import threadpool_limits
+
     vector_UE = np.load(file, mmap_mode="r")[use_U]
     there_U = (vector_UE != 0).any(1)
     vector_UE, period_U = vector_UE[there_U], period_U[there_U]
     if len(vector_UE) < 3 or len(np.unique(period_U)) < 2:
         return 0, float("nan")
-    cluster_U = best_clusters(vector_UE)
+    with threadpool_limits(1):  # words are the parallel part
+        cluster_U = best_clusters(vector_UE)
     counts = [np.bincount(cluster_U[period_U == period], minlength=cluster_U.max() + 1)[None] for period in (0, 1)]
     return int(cluster_U.max() + 1), float(jensen_shannon(*counts)[0])
 
 
 def _chosen(source: Source, words: list[str], later_D: np.ndarray, most: int) -> _Uses:
-    """Up to `most` uses of each word in each period, at random: those with the smallest hash of their place."""
+    """Up to `most` uses of each word in each period: those in the passages that come first in a random order, so that
+    many uses are read together."""
     number_of = {word: row for row, word in enumerate(words)}
     work = partial(_uses, number_of=number_of, later_D=later_D, most=most)
     kept = _Uses(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.uint64, np.int64, np.int64)))
@@ -196,13 +199,13 @@ def _uses(side: Side, first: int, last: int, number_of: dict[str, int], later_D:
     row, document, place = (
         np.concatenate(part) if part else np.zeros(0, np.int64) for part in (rows, documents, places)
     )
-    noise = mixed(document.astype(np.uint64) << np.uint64(32) | place.astype(np.uint64))
+    noise = mixed(document.astype(np.uint64) << np.uint64(32) | (place // _PASSAGE).astype(np.uint64))
     return _fewest(_Uses(row, later_D[document], noise, document, place), most)
 
 
 def _fewest(uses: _Uses, most: int) -> _Uses:
-    """The `most` uses of each word and period with the smallest noise."""
-    order = np.lexsort((uses.noise, uses.period, uses.row))
+    """The `most` uses of each word and period with the smallest noise, the earlier of equals."""
+    order = np.lexsort((uses.place, uses.document, uses.noise, uses.period, uses.row))
     group = uses.row[order] * 2 + uses.period[order]
     first = np.flatnonzero(np.diff(group, prepend=-1))
     rank = np.arange(len(group)) - np.repeat(first, np.diff(first, append=len(group)))
