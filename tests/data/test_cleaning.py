@@ -7,8 +7,9 @@ import random
 import pytest
 from datasets import Dataset
 
+from maskwright.annotation.protected import Frequent
 from maskwright.data import Packing, TextFiles, TrainedTokenizer, prepare
-from maskwright.data.cleaning import Rewriting, Several, Sparql, Tweets, Urls, Web
+from maskwright.data.cleaning import Recover, Rewriting, Several, Sparql, Tweets, Urls, Web
 from maskwright.data.cleaning.base import Cleaning
 from maskwright.errors import RecipeError
 from maskwright.masking import Vocabulary
@@ -159,6 +160,10 @@ def test_several_run_one_after_the_other():
     assert both.settings()["steps"] == [step.settings() for step in both.steps]
     with pytest.raises(RecipeError, match=r"^cleaning.steps is empty; list the cleanings"):
         Several()
+    apart = Recover(Frequent(5), None)
+    with pytest.raises(RecipeError, match=r"^cleaning.steps has steps that leave held-out documents as they are and"):
+        Several([apart, Web()])
+    assert Several([Recover(Frequent(5), None, heldout=True), Urls()]).exact
 
 
 class Upper(Cleaning):

@@ -67,6 +67,9 @@ def test_every_row_begins_with_the_prefix_and_no_token_is_lost(articles, tmp_pat
         assert max((rows_of(prepared, rows) > 0).sum(1)) <= 32
     assert seen == {year: "".join(row["text"].split()) for year, row in given.items()}
     assert not years[0] & years[1]  # all pieces of a document are on one side
+    assert prepared.report["documents"] == {"train": len(years[0]), "heldout": len(years[1])}
+    longest = max(len(row["text"].split()) for row in given.values())
+    assert ("pieces" in prepared.report) == (words is not None and words < longest)
 
 
 def test_pieces_have_as_many_words_as_asked_for():

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from maskwright.data import Packing, Sotu, TextFiles, TrainedTokenizer, prepare
 from maskwright.errors import RecipeError
-
-CONF = Path(__file__).parents[2] / "conf"
 
 
 def made(folder, cache, kind="wordpiece", packing="segment", length=32, **options):
@@ -163,15 +158,3 @@ def test_saved_facts(tmp_path, folder, cache):
     prepared.save(tmp_path / "data.json")
     content = json.loads((tmp_path / "data.json").read_text())
     assert content == {"fingerprints": prepared.fingerprints, "report": prepared.report}
-
-
-@pytest.mark.parametrize("group", ["data", "tokenizer", "packing"])
-def test_every_preset_is_built_with_the_keys_that_its_class_takes(group):
-    needed = {"text": {"files": "x.txt"}, "conll": {"files": "x.conllu"}, "hub": {"path": "x"}, "saved": {"path": "x"}}
-    presets = sorted((CONF / group).glob("*.yaml"))
-    assert presets
-    for path in presets:
-        config = OmegaConf.merge(OmegaConf.load(path), needed.get(path.stem, {}))
-        instantiate(config)
-        for line in path.read_text().splitlines()[2:]:
-            assert "# " in line, f"{path}: a key without its meaning: {line}"

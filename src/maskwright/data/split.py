@@ -61,9 +61,9 @@ def split(
 
     Which documents are held out is decided first, so that it is the same for every part of a corpus and every
     cleaning of it. keep: by column the values of the documents to use. Columns written: text, document, those that
-    the documents carry, and `prefix_characters` where a cleaning writes one. The report counts documents, bytes,
-    the paragraphs removed from train (`duplicates`) and their bytes, and has notes in plain words about anything
-    unusual.
+    the documents carry, and `prefix_characters` where a cleaning writes one. The report counts documents, their
+    `pieces` where they are cut, bytes, the paragraphs removed from train (`duplicates`) and their bytes, and has
+    notes in plain words about anything unusual.
     """
     report: dict[str, Any] = {"notes": []}
     documents = _filled(documents, report["notes"])
@@ -99,13 +99,14 @@ def split(
             cache_file_name=str(folder / f"{name}.arrow"),
             desc=f"write {name} documents",
         )
-        if len(parts[name]) != len(part):
-            report["notes"].append(f"{len(part):,} {name} documents were cut into {len(parts[name]):,} pieces")
+    report["documents"] = {"train": len(train), "heldout": len(heldout)}
+    pieces = {name: len(part) for name, part in parts.items()}
+    if pieces != report["documents"]:
+        report["pieces"] = pieces
     del train, heldout, documents
     for file in folder.glob("*.arrow"):
         if file.stem not in parts:
             file.unlink()
-    report["documents"] = {name: len(part) for name, part in parts.items()}
     report["bytes"] = {name: _bytes(part) for name, part in parts.items()}
     return report
 
