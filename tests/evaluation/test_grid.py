@@ -144,3 +144,34 @@ def test_mistakes_are_named(compose):
                            ("words=1", "evaluation.words is 1")):  # fmt: skip
         with pytest.raises(RecipeError, match=sentence):
             build(compose(f"evaluation.{word}", config="evaluate", small=False)[0], "evaluation")
+
+
+def test_a_model_without_an_adapter_is_measured_too(runs, tmp_path, compose, small_options):
+    """An ALBERT, which maskwright has no family for: the ruler's loss from its own logits."""
+    from transformers import AlbertConfig, AlbertForMaskedLM, AutoTokenizer
+
+    from maskwright.evaluation.ruler import ruler_views
+    from maskwright.masking import Vocabulary
+    from maskwright.training.recipe import assemble
+
+    folder, _ = runs()
+    tokenizer = AutoTokenizer.from_pretrained(folder / "export")
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "embedding_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+             "intermediate_size": 16, "max_position_embeddings": 64}  # fmt: skip
+    model = AlbertForMaskedLM(AlbertConfig(vocab_size=len(tokenizer), **shape)).eval()
+    model.save_pretrained(tmp_path / "albert")
+    tokenizer.save_pretrained(tmp_path / "albert")
+    words = [f"run={tmp_path / 'albert'}", *(word for word in small_options if word.startswith("data"))]
+    cfg, choices = compose(*words, *RULER, "ruler_length=32", config="evaluate", small=False)
+    found = evaluate(cfg, choices, tmp_path).figures
+    rows = assemble(*compose(*SMALL)).prepare(compose()[0]).ruler
+    part = rows.take(range(len(rows)))
+    part["visit"] = torch.zeros_like(part["sample"])
+    view = ruler_views(Vocabulary.of(tokenizer), 32)(part, 0.0)["ruler"]
+    with torch.no_grad():
+        logp = model(view.ids_BM, attention_mask=view.valid_BM.long()).logits.log_softmax(-1)
+    masked = view.ids_BM != view.clean_BL
+    nats = -logp.gather(-1, view.clean_BL[..., None])[..., 0][masked]
+    assert found["ruler/loss"] == pytest.approx(nats.mean().item(), rel=1e-4)
+    assert found["ruler/word_bits_per_byte"] > 0

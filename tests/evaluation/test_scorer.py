@@ -127,6 +127,20 @@ def test_order_repetition_batching_and_padding_change_nothing(family, subject, s
         assert alone[sentences[0]].sum == pytest.approx(base[sentences[0]].sum, abs=1e-5)
 
 
+class Eight(Tools):
+    """Rows as on a GPU: in multiples of 8 tokens."""
+
+    multiple = 8
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert", "llama"])
+def test_rows_in_multiples_of_8_give_the_same_scores(family, subject, sentences):
+    model = subject(family)
+    exact, padded = (Scorer(model, tools)((text, text) for text in sentences) for tools in (Tools(), Eight()))
+    for text in sentences:
+        assert padded[text].logp_T == pytest.approx(exact[text].logp_T, abs=1e-5)
+
+
 def test_the_words_chain_rule(subject):
     """Over all fillings of a two-piece slot: word_l2r and whole_word sum to 1, original does not."""
     bert = subject("bert", initializer_range=1.0)

@@ -94,6 +94,8 @@ def test_the_last_figures_are_those_of_the_export(evaluated, suites):
     file = next(word.split("=", 1)[1] for word in suites if word.startswith("evaluation.suites.cloze.source.files"))
     found = Fill(Source(file)).run(load(str(evaluated)), Tools()).figures["nats_per_blank"]
     assert float(rows(evaluated)[-1]["cloze/nats_per_blank"]) == pytest.approx(found, abs=1e-5)
+    written = json.loads((evaluated / "evaluation" / "cloze" / "results.json").read_text())
+    assert written["figures"]["nats_per_blank"] == pytest.approx(found, abs=1e-5) and written["step"] == 5
 
 
 @pytest.mark.parametrize("step", [1, 3])

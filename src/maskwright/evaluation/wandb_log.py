@@ -26,9 +26,9 @@ def log(recipe: Wandb, folder: Path, name: str, result: Result) -> list[str]:
     )  # fmt: skip
     try:
         run.summary.update({f"{name}/{figure}": value for figure, value in result.numbers().items()})
-        for table in result.tables:
+        for number, table in enumerate(result.tables, 1):
             rows = [[cell(value) for value in row] for row in table.rows]
-            run.log({f"{name}/{table.title}": wandb.Table(columns=list(table.columns), data=rows)})
+            run.log({f"{name}/table_{number}": wandb.Table(columns=list(table.columns), data=rows)})
     finally:
         run.finish()
     if mode == "offline":

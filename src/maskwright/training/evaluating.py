@@ -13,6 +13,7 @@ from maskwright.data import Prepared
 from maskwright.errors import RecipeError
 from maskwright.evaluation.heads import HEADS
 from maskwright.evaluation.heldout import HeldOut
+from maskwright.evaluation.results import write
 from maskwright.evaluation.subject import Subject
 from maskwright.evaluation.suite import Suite
 from maskwright.evaluation.tools import Tools, undisturbed
@@ -27,8 +28,9 @@ class Evaluating(Callback):
 
     Rank 0 evaluates while the others wait. The random state and the mode of every module are put back, the weight
     average (where there is one) is looked at in place of the weights, and the time is not counted as training. Figures
-    are logged as <name>/<figure>, without those that break others down. It keeps no state: list it before the callback
-    that saves checkpoints, and a resumed run logs what a run never stopped would have.
+    are logged as <name>/<figure>, without those that break others down; those of the last step also stand, whole, in
+    evaluation/<name>/results.json. It keeps no state: list it before the callback that saves checkpoints, and a resumed
+    run logs what a run never stopped would have.
     """
 
     def __init__(
@@ -44,23 +46,27 @@ class Evaluating(Callback):
             return
         self.meter.on_validation_start(trainer, pl_module)  # its clock stands still
         if trainer.is_global_zero:
-            self.evaluate(pl_module, step)
+            self.evaluate(pl_module, step, last=step == trainer.max_steps)
         trainer.strategy.barrier()
         self.meter.on_validation_end(trainer, pl_module)
 
-    def evaluate(self, module: LightningModule, step: int) -> None:
+    def evaluate(self, module: LightningModule, step: int, last: bool) -> None:
         """Run the suites on the network as it is now."""
         tools = Tools(module.device, cache=self.cache)
         with undisturbed(0):
             if self.average is None:
-                return self._run(tools, step)
+                return self._run(tools, step, last)
             with self.average.averaged(module):
-                self._run(tools, step)
+                self._run(tools, step, last)
 
-    def _run(self, tools: Tools, step: int) -> None:
+    def _run(self, tools: Tools, step: int, last: bool) -> None:
         for name, suite in self.suites.items():
-            figures = suite.run(self.subject, tools).numbers()
-            self.record.log(step, {f"{name}/{key}": v for key, v in figures.items() if not key.startswith("by/")})
+            result = suite.run(self.subject, tools)
+            shown = {f"{name}/{key}": v for key, v in result.numbers().items() if not key.startswith("by/")}
+            self.record.log(step, shown)
+            if last:
+                document = {"suite": suite.name, "name": name, "step": step, **result.plain()}
+                write(self.record.folder / "evaluation" / name, document)
 
 
 def evaluating(
