@@ -72,8 +72,8 @@ def balanced_visits(group_rows: Sequence[int], exponent: float, seed: int) -> Vi
         return np.diff(ends_VG, prepend=0)
 
     def present(visit: int) -> Presentation:
-        *before_VG, now_G = counts(visit + 1)
-        before_G = np.stack(before_VG).sum(0) if visit else np.zeros_like(size_G)
+        count_VG = counts(visit + 1)
+        before_G, now_G = count_VG[:-1].sum(0), count_VG[-1]
         sample, visits = [], []
         for group, (number, begin) in enumerate(zip(now_G, before_G)):
             own, place = np.divmod(begin + np.arange(number), max(1, size_G[group]))
