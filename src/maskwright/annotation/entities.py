@@ -38,6 +38,8 @@ class EntityPool(Annotator):
     outside = -1
 
     def __init__(self, name: str, unit: SpanUnits, least_count: int, most: int) -> None:
+        if not isinstance(unit, SpanUnits):
+            raise RecipeError(f"the {name} exchanges spans, and its units are none; use masking=entity or keyphrase.")
         for setting, value, least in (("least_count", least_count, 1), ("most", most, 2)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise RecipeError(f"{setting} of the {name} is {value}; it is a whole number from {least} up.")

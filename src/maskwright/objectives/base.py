@@ -112,7 +112,7 @@ class Objective(nn.Module, ABC):
         """Compile every network's body in place (torch.compile), with the static shapes that views have."""
         for module in self.children():
             if hasattr(module, "body"):  # a network, and not a head of the objective's own
-                module.body.compile()  # type: ignore[union-attr,operator]
+                module.body.compile(dynamic=False)  # type: ignore[union-attr,operator]
 
     @abstractmethod
     def where(self, batch: Batch) -> dict[str, Tensor]:
