@@ -4,6 +4,7 @@ reason that follows from what the parts declare, never from a table."""
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from benchmarks.contestants import policies
 
 from maskwright.errors import RecipeError
 from maskwright.masking import Masking, Outcome, ViewRecipe
+from maskwright.masking.rates import Constant
+from maskwright.masking.units import OneOf
 from maskwright.training.recipe import assemble, build, check_views
 
 KINDS = {"weight": "masking.weight", "budget": "masking.budget", "rate": "rate", "corruption": "corruption"}
@@ -134,14 +137,18 @@ def check(view: Any) -> None:
     assert torch.equal(view.ids_BM[untouched_BM], clean_BM[untouched_BM])
 
 
+@pytest.fixture(scope="module", params=policies.choices("unit"))
+def together(request, composed, alone) -> Together:
+    return Together(request.param, composed, alone)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", policies.choices("unit"))
-def test_every_choice_with_every_unit_and_a_walk_through_their_product(unit, composed, alone):
-    together, seen = Together(unit, composed, alone), {True: 0, False: 0}
+def test_every_choice_with_every_unit_and_a_walk_through_their_product(together, request):
+    seen = {True: 0, False: 0}
     pairs = [{kind: choice} for kind in KINDS for choice in together.choices(kind)]
     pairs += [{"weight": weight, "budget": "expected"} for weight in together.choices("weight")]
     pairs += [{"rate": rate, "budget": "expected"} for rate in together.choices("rate")]
-    chance = random.Random(unit)
+    chance = random.Random(request.node.name)
     walk = [{kind: chance.choice([None, *together.choices(kind)]) for kind in KINDS} for _ in range(SAMPLED)]
     for choices in [*pairs, *walk]:
         result = together.masked(**choices)
@@ -152,3 +159,61 @@ def test_every_choice_with_every_unit_and_a_walk_through_their_product(unit, com
             check(result)
         seen[refused] += 1
     assert seen[False] > 40 and seen[True] > 0
+
+
+@pytest.mark.slow
+def test_masks_of_every_choice_depend_on_the_sample_alone(together):
+    """The same rows in smaller batches and another order have the same masks; another visit has others."""
+    rows, order = together.rows, torch.randperm(len(together.rows["ids"]), generator=torch.Generator().manual_seed(1))
+    different = 0
+    for choices in [{kind: choice} for kind in KINDS for choice in together.choices(kind)]:
+        whole = together.masked(**choices)
+        if isinstance(whole, str):
+            continue
+        parts = [slice(0, 1), slice(3, 10)]
+        for part in [*parts, order]:
+            together.rows = {name: column[part] for name, column in rows.items()}
+            few = together.masked(**choices)
+            for field in ("ids_BM", "outcome_BL", "counts_BK", "place_BK"):
+                assert torch.equal(getattr(few, field), getattr(whole, field)[part]), (choices, field)
+        together.rows = {**rows, "visit": rows["visit"] + 1}
+        different += not torch.equal(together.masked(**choices).outcome_BL, whole.outcome_BL)
+        together.rows = rows
+    assert different
+
+
+@pytest.mark.slow
+def test_the_rate_is_met_and_rates_of_0_and_1_behave(together):
+    """Over 10^5 positions the mean rate lies in the interval around what the budget's rounding implies; a unit that is
+    not everywhere may run out."""
+    view, rows = together.recipe.views[0], together.rows
+    visits = max(1, round(1e5 / (rows["document"] > 0).sum().item()))
+    together.rows = {name: column.repeat(visits, *[1] * (column.ndim - 1)) for name, column in rows.items()}
+    together.rows["visit"] = torch.arange(visits).repeat_interleave(len(rows["ids"]))
+    try:
+        for asked in (0.0, 0.15, 1.0):
+            together.recipe.views[0] = replace(view, rate=Constant(asked))
+            made = together.recipe.bind(together.prepared, 0)(together.rows, 0.5)["main"]
+            masked_BL, maskable_B = made.outcome_BL > 0, made.maskable_BL.sum(1).double()
+            assert not (masked_BL & ~made.maskable_BL).any()
+            if asked == 0:
+                least = getattr(together.default.budget, "at_least", 0)
+                assert (masked_BL.sum(1) <= max(least, together.unit.longest(together.prepared.train.longest))).all()
+                assert least or not masked_BL.any()
+                continue
+            row_B = masked_BL.sum(1) / maskable_B.clamp(min=1)
+            everywhere = together.default.weight is None and not isinstance(together.unit, OneOf)
+            whole = getattr(together.unit, "whole", False)
+            if asked == 1:
+                assert not everywhere or whole or (masked_BL == made.maskable_BL).all()
+                continue
+            by_sample = row_B.view(visits, -1).double()  # rows of one text are alike, its visits are draws
+            error = by_sample.std(0).square().sum().sqrt() / by_sample.shape[1] / visits**0.5
+            rounding = {"nearest": 0.5 / maskable_B.min(), "up": 1 / maskable_B.min()}
+            slack = rounding.get(getattr(together.default.budget, "rounding", ""), 0.0) + 4.5 * error
+            mean = by_sample.mean().item()
+            assert mean <= asked + slack
+            skips = getattr(together.default.budget, "overshoot", "") == "skip"
+            assert not everywhere or skips or mean >= asked - slack
+    finally:
+        together.recipe.views[0], together.rows = view, rows

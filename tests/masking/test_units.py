@@ -13,7 +13,7 @@ from maskwright.errors import RecipeError
 from maskwright.masking import Corruption, Masking, ViewRecipe
 from maskwright.masking.budgets import Counted, Independent
 from maskwright.masking.corruptions import Permute
-from maskwright.masking.lengths import Geometric
+from maskwright.masking.lengths import Geometric, GeometricModulo, Poisson
 from maskwright.masking.rates import Constant
 from maskwright.masking.units import Block, Mixed, Segments, Span, Stages, Token, Word
 
@@ -27,10 +27,17 @@ def counted(**changes):
 
 @pytest.mark.parametrize(
     "unit",
-    [Token(), Word(), Span(Geometric(0.2, 10)), Span(Geometric(0.5, 3))],
-    ids=["token", "word", "span", "short-span"],
+    [
+        Token(),
+        Word(),
+        Span(Geometric(0.2, 10)),
+        Span(Geometric(0.5, 3)),
+        Span(Poisson(3.0, 15)),
+        Span(GeometricModulo(1 / 3, 10), "token"),
+    ],
+    ids=["token", "word", "span", "short-span", "poisson", "geometric-modulo"],
 )
-@pytest.mark.parametrize("rate", [0.15, 0.5])
+@pytest.mark.parametrize("rate", [0.15, 0.5, 0.995])
 def test_every_position_is_masked_with_the_rate_beside_edges_too(unit, rate, rows, views):
     """P(arrival <= t) = t at every maskable position: one row of text, many samples of it."""
     view = views(unit, rate, Independent(0))(rows(ROWS, LENGTH, alike=True), 0.0)["main"]

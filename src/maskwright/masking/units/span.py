@@ -5,6 +5,7 @@ Shapes: B rows, L positions, W pieces of a row in order (as many columns as posi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,13 @@ class Span(Unit):
         # A start's time on the clock of the positions that it covers, so that budgets may count starts.
         started_BW = race.evened(start_BW.masked_fill(~maskable_BW, torch.inf), survival)
         empty_BW = started_BW.masked_fill(reach_BW > 0, torch.inf) if self.gaps else None
-        return Arrivals(race.evened(covered.earliest_BL, survival), unit_BW, started_BW, empty_BW)
+        time_BW = race.evened(covered.earliest_BL, survival)
+        if self.gaps:  # a piece over which only spans of length zero start comes last, by itself
+            missed_BW = maskable_BW & time_BW.isinf()
+            covered_share = 1 - math.prod(1 - chance for chance in survival)
+            late_BW = covered_share + (1 - covered_share) * draws("span.late", length)
+            time_BW, unit_BW = torch.where(missed_BW, late_BW, time_BW), torch.where(missed_BW, first_BW, unit_BW)
+        return Arrivals(time_BW, unit_BW, started_BW, empty_BW)
 
     def longest(self, longest: Mapping[str, int]) -> int:
         return self.lengths.longest * (1 if self.over == TOKEN else longest_in(longest, self.over))
