@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskwright.annotation import passes
+from maskwright.annotation import neighbours, passes
 from maskwright.annotation.counts import word_counts
 from maskwright.annotation.neighbours import counts_by_group, neighbour_counts
 
@@ -36,6 +36,7 @@ def test_counts_equal_a_plain_loop(window, source_of, addresses, monkeypatch):
         assert (found == expected).all()
     monkeypatch.setattr(passes, "_SMALL", 1)
     monkeypatch.setattr(passes, "_PORTION", 500)
+    monkeypatch.setattr(neighbours, "_PORTION", 71)
     assert (neighbour_counts(source, words, 25, window, group_D, 2) == expected).all()
     occurrences = counts_by_group(source, words, group_D, 2)
     for group in (0, 1):

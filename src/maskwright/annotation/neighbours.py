@@ -29,31 +29,52 @@ def neighbour_counts(
     counts = np.zeros((groups, len(words), 2, min(contexts, len(words))), np.uint32)
     flat = counts.reshape(-1)
     work = partial(_pairs, number_of=number_of, shape=counts.shape, window=window, group_D=group_D)
-    for keys, number in over_documents(source.train, work, "count neighbours", source.processes):
-        flat[keys] += number
+    for portions in over_documents(source.train, work, "count neighbours", source.processes):
+        for places, number in portions:
+            flat[places] += number
     return counts
 
 
 def _pairs(
     side: Side, first: int, last: int, number_of: dict[str, int], shape: tuple[int, ...], window: int,
     group_D: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Places (int64, in the flat counts) and counts (uint32) of the pairs of documents first..last - 1."""
+) -> list[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
+    """Places (int64, in the flat counts, each once a portion) and counts (uint32) of the pairs of documents
+    first..last - 1."""
     _, words, _, contexts = shape
+    line_W, base_W = _line(side, first, last, number_of, words, window, group_D)
     found = []
+    for begin in range(0, len(line_W), _PORTION):
+        keys = []
+        for distance in range(1, window + 1):
+            right = line_W[begin + distance : begin + distance + _PORTION]
+            left, base = line_W[begin : begin + len(right)], base_W[begin : begin + len(right)]
+            for side_of, word, context in ((0, right, left), (1, left, right)):
+                near = (word >= 0) & (context >= 0) & (context < contexts)
+                keys.append(((base[near] + word[near]) * 2 + side_of) * contexts + context[near])
+        places, counts = np.unique(np.concatenate(keys), return_counts=True)
+        found.append((places, counts.astype(np.uint32)))
+    return found
+
+
+_PORTION = 1 << 18  # words looked at together
+
+
+def _line(
+    side: Side, first: int, last: int, number_of: dict[str, int], words: int, window: int, group_D: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of the words that have one, int64 [W], with a gap of -1 as wide as the window behind each document, and
+    the first row of the document's group."""
+    gap = np.full(window, -1)
+    rows, bases = [], []
     for number in range(first, last):
         group = 0 if group_D is None else int(group_D[number])
-        if group < 0:
-            continue
-        row_W = numbered(side[number], number_of, lowercase=True, other=-1).astype(np.int64)
-        row_W = row_W[row_W >= 0]
-        for distance in range(1, window + 1):
-            left, right = row_W[:-distance], row_W[distance:]
-            for side_of, word, context in ((0, right, left), (1, left, right)):
-                near = context < contexts
-                found.append(((group * words + word[near]) * 2 + side_of) * contexts + context[near])
-    keys, counts = np.unique(np.concatenate(found) if found else np.zeros(0, np.int64), return_counts=True)
-    return keys, counts.astype(np.uint32)
+        if group >= 0:
+            row_W = numbered(side[number], number_of, lowercase=True, other=-1)
+            rows.append(np.concatenate([row_W[row_W >= 0], gap]))
+            bases.append(np.full(len(rows[-1]), group * words))
+    nothing = [np.zeros(0, np.int64)]
+    return np.concatenate(rows or nothing), np.concatenate(bases or nothing)
 
 
 def counts_by_group(source: Source, words: Sequence[str], group_D: np.ndarray, groups: int) -> np.ndarray:
