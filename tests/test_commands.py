@@ -12,17 +12,29 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHOWN = [
     (page.name, match.strip())
     for page in PAGES
-    for match in re.findall(r"(?:^ {4}|`)(python (?:train|show_masks)\.py[^`#\n]*)", page.read_text(), re.MULTILINE)
+    for match in re.findall(
+        r"(?:^ {4}|`)(python (?:train|show_masks|annotate)\.py[^`#\n]*)", page.read_text(), re.MULTILINE
+    )
 ]
-TRAIN = list(
-    dict.fromkeys(command for _, command in SHOWN if command.startswith("python train.py") and "--help" not in command)
-)
+
+
+def shown(script: str, experiments: bool = False) -> list[str]:
+    """The commands of a script, with presets or without."""
+    commands = dict.fromkeys(command for _, command in SHOWN if command.startswith(f"python {script}.py"))
+    return [
+        word for word in commands if "--help" not in word and "<" not in word and ("experiment=" in word) == experiments
+    ]
+
+
+SCRIPTS = ("train", "show_masks", "annotate")
 NOT_RUN = {
     "data=hub": "needs the network",
     "hardware=ddp": "needs several devices",
@@ -34,10 +46,15 @@ NOT_RUN = {
 def words(command: str) -> list[str]:
     """The overrides of the first job that a command starts."""
     overrides = [word for word in shlex.split(command)[2:] if word != "-m" and not word.startswith("hydra")]
-    return [
-        re.sub(r"=interval\(([^,]*),.*", r"=\1", word) if "interval" in word else word.split(",")[0]
-        for word in overrides
-    ]
+    return [first_of(word) for word in overrides]
+
+
+def first_of(word: str) -> str:
+    """The first value of a sweep; anything else as it stands."""
+    if "interval" in word:
+        return re.sub(r"=interval\(([^,]*),.*", r"=\1", word)
+    override = OverridesParser.create().parse_override(word)
+    return f"{override.key_or_group}={next(override.sweep_string_iterator())}" if override.is_sweep_override() else word
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +67,10 @@ def finished(tmp_path_factory, compose):
     return folder
 
 
-@pytest.mark.parametrize("command", TRAIN)
+@pytest.mark.parametrize("command", shown("train"))
 def test_a_shown_command_runs(command, compose, pretrain, finished, small_text, tmp_path):
     overrides = [re.sub(r"outputs/[\d-]+/[\d-]+", str(finished), word) for word in words(command)]
     reason = next((why for part, why in NOT_RUN.items() if part in command), None)
-    if "<" in command:
-        return  # a pattern, not a command
     weights = tmp_path / "weights.json"
     weights.write_text('{"the": 0.5}')
     replaced = {
@@ -84,8 +99,33 @@ def test_a_shown_command_runs(command, compose, pretrain, finished, small_text, 
     assert pretrain(*overrides, *smaller, "logger=csv", folder=tmp_path / "run")["steps"] == 2
 
 
+@pytest.mark.parametrize("command", [word for script in SCRIPTS for word in shown(script, experiments=True)])
+def test_a_shown_preset_composes(command, compose):
+    """tests/test_presets.py runs every preset; here it is the command as written that counts."""
+    _, choices = compose(*(word for word in words(command) if "?" not in word), small=False)
+    assert choices["experiment"] in command
+
+
+@pytest.mark.parametrize("command", [word for script in ("show_masks", "annotate") for word in shown(script)])
+def test_a_shown_look_runs(command, compose, tmp_path, monkeypatch):
+    from maskwright.seeing.annotations.command import annotate
+    from maskwright.seeing.command import show
+    from maskwright.seeing.recipes import swept
+
+    monkeypatch.chdir(tmp_path)
+    script = command.split()[1].removesuffix(".py")
+    overrides = swept(shlex.split(command)[2:])
+    cfg, choices = compose(*overrides, config=script)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):  # as it is under the entry
+        told = annotate(cfg, choices) if script == "annotate" else show(cfg, choices, overrides=overrides)
+    assert told["artefacts"] if script == "annotate" else told.get("policies") or told["views"]
+    html = re.search(r"show.html=(\S+)", command)
+    assert html is None or (tmp_path / html[1]).stat().st_size > 20_000
+
+
 def test_the_pages_show_commands():
-    assert len(TRAIN) > 20
+    assert len(shown("train")) > 25 and len(shown("train", experiments=True)) > 25
+    assert len(shown("show_masks")) > 3 and len(shown("annotate")) > 1
 
 
 @pytest.fixture

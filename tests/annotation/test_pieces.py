@@ -32,7 +32,10 @@ def tokens_of_words(document):
 @pytest.mark.parametrize(("spaced", "before"), [(True, " "), (False, '"(-')])
 def test_words_are_spelled_as_they_stand_in_the_text(source, spaced, before):
     stand = {
-        (word, ids) for document in source.train for word, mark, ids in tokens_of_words(document) if mark and mark in before
+        (word, ids)
+        for document in source.train
+        for word, mark, ids in tokens_of_words(document)
+        if mark and mark in before
     }
     stand = {
         (word, ids) for word, ids in stand if any(map(str.isalnum, word)) and source.tokenizer.unk_token_id not in ids

@@ -151,7 +151,9 @@ def test_words_are_drawn_as_by_exact_weighted_sampling_without_replacement(tmp_p
     file = tmp_path / "weights.csv"
     file.write_text("word,weight\n" + "\n".join(f"{word},{weight}" for word, weight in weights.items()))
     column = TermWeights(0.0, None, str(file))
-    prepared = prepared_of([" ".join(weights), *(text[:400] for text in addresses[:5])], vocabulary=150, columns=[column])
+    prepared = prepared_of(
+        [" ".join(weights), *(text[:400] for text in addresses[:5])], vocabulary=150, columns=[column]
+    )
     words = Counter(len(document.words) for document in prepared.source.train)
     assert words[5] == 1  # the text of the five words is on the training side
     by_unit = Counted(of="unit", rounding="nearest", overshoot="cut", at_least=0, at_most=None)

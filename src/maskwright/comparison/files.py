@@ -18,8 +18,8 @@ from maskwright.comparison.curves import learning_curves
 from maskwright.comparison.links import folder_link, wandb_link
 from maskwright.comparison.statistics import Pair
 from maskwright.comparison.words import verdict
-from maskwright.tracking.run import write_text
 from maskwright.tracking.secrets import without_secrets
+from maskwright.tracking.writing import write_text
 
 
 def as_dict(result: Comparison, out: Path, command: str = "") -> dict[str, Any]:

@@ -17,8 +17,8 @@ from maskwright.comparison.figures.evaluations import suite, suites
 from maskwright.comparison.figures.forest import differences, ranking
 from maskwright.comparison.figures.grids import matrix, settings
 from maskwright.comparison.figures.looks import Looks, measured, places
-from maskwright.tracking.run import write_text
 from maskwright.tracking.secrets import without_secrets
+from maskwright.tracking.writing import write_text
 
 
 def write(report: Mapping[str, Any], result: Comparison, out: Path) -> Path:

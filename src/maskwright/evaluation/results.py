@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Screen
 
-from maskwright.tracking.run import write_text
+from maskwright.tracking.writing import write_text
 
 
 @dataclass

@@ -184,7 +184,7 @@ def spans(part: Span | Sequence[Span] | None) -> list[Span]:
     """One part of a text, several, or none as a list."""
     if part is None:
         return []
-    if len(part) == 2 and isinstance(part[0], int):
+    if len(part) == 2 and isinstance(part[0], int | np.integer):
         return [(int(part[0]), int(part[1]))]  # type: ignore[arg-type]
     return [(int(first), int(last)) for first, last in part]  # type: ignore[misc]
 

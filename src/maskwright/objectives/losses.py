@@ -30,7 +30,7 @@ def hits(logits_BKV: Tensor, target_BK: Tensor) -> Tensor:
 
 
 def most_likely(logits: Tensor, block: int = 256) -> Tensor:
-    """`logits.argmax(-1)`, the first of equals too, in two steps: the best block of the vocabulary, then its best token.
+    """`logits.argmax(-1)`, the first of equals too, in two steps: the best block of tokens, then its best token.
 
     torch's own takes 30 times as long on a CPU, in bfloat16 more than a third of a training step.
     """

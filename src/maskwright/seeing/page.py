@@ -18,8 +18,8 @@ from maskwright.seeing.over_training import moves
 from maskwright.seeing.pieces import Reader
 from maskwright.seeing.seen import Seen, document
 from maskwright.seeing.shares import FREQUENCY
-from maskwright.tracking.run import write_text
 from maskwright.tracking.secrets import without_secrets
+from maskwright.tracking.writing import write_text
 
 _MOST_TOKENS = 16_000  # in the sample rows, so that the page stays at a few megabytes
 _MARGIN = 0.01  # of a rate, beside the rows

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 
 from maskwright.tracking.loggers import FileLogger, LoggerRecipe, RunFacts, RunLogger
 from maskwright.tracking.metrics_file import MetricsFile
+from maskwright.tracking.writing import write_text
 
 
 class Record:
@@ -104,14 +104,6 @@ def git_commit(folder: str | Path) -> str | None:
         return commit + ("+changes" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
 
 
 def _git(folder: str | Path, *words: str) -> str:

@@ -16,8 +16,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from maskwright.errors import RecipeError
-from maskwright.tracking.run import write_text
 from maskwright.tracking.secrets import without_secrets
+from maskwright.tracking.writing import write_text
 from maskwright.training import checkpoints
 
 # What may differ when a run goes on: nothing of it touches batches, masks or weights.

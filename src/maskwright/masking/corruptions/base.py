@@ -6,11 +6,12 @@ Shapes: B rows, L positions, K the most positions a row may lose.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -39,6 +40,7 @@ class Selected:
     shown_BL: Tensor  # int64, the ids so far: the clean ones, or another view's
     draws: Draws
     vocabulary: Vocabulary
+    memo: dict[Any, Any] = dataclasses.field(default_factory=dict)  # what several stages want of the positions
 
     @cached_property
     def ids_BK(self) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from maskwright.errors import RecipeError
-from maskwright.masking.columns import Column
+from maskwright.masking.columns import Column, named
 from maskwright.masking.corruptions.base import Selected, Stage
 from maskwright.masking.view import Outcome
 
@@ -66,7 +66,7 @@ class Exchange(Stage):
         self._pool, self._group_S = self.column.pool, self.column.group_of_size
 
     def __call__(self, selected: Selected, taken_BK: Tensor) -> tuple[Tensor, Tensor]:
-        unit = _Pieces(selected, self.column.unit)
+        unit = _Pieces.of(selected, self.column.unit)
         self._pool, self._group_S = self._pool.to(taken_BK.device), self._group_S.to(taken_BK.device)
         pool = self._pool
         own_BK = selected.field.column(self.column).gather(1, selected.place_BK)
@@ -116,7 +116,7 @@ class Similar(Stage):
         self.other.bind(tokenizer)  # type: ignore[arg-type]
 
     def __call__(self, selected: Selected, taken_BK: Tensor) -> tuple[Tensor, Tensor]:
-        unit = _Pieces(selected, self.table.unit)
+        unit = _Pieces.of(selected, self.table.unit)
         device = taken_BK.device
         tables = (self._ids_NCS, self._number_N, self._pieces_N)
         self._ids_NCS, self._number_N, self._pieces_N = (table.to(device) for table in tables)
@@ -135,6 +135,14 @@ class Similar(Stage):
 
 class _Pieces:
     """Where each selected position stands in its word or entity."""
+
+    @classmethod
+    def of(cls, selected: Selected, unit: str | Column) -> _Pieces:
+        """Made once, however many stages ask."""
+        key = (cls, named(unit))
+        if key not in selected.memo:
+            selected.memo[key] = cls(selected, unit)
+        return selected.memo[key]
 
     def __init__(self, selected: Selected, unit: str | Column) -> None:
         self._selected = selected
