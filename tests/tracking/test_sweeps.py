@@ -10,7 +10,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 ROOT = Path(__file__).parents[2]
-STUDIES = sorted((ROOT / "sweeps").glob("*.yaml"))
+STUDIES = sorted((ROOT / "sweeps").glob("*.yaml"))  # each with a twin for W&B
+EVIDENCE = sorted((ROOT / "sweeps" / "evidence").glob("*.yaml"))
 
 
 def wanted(value):
@@ -34,7 +35,7 @@ def test_a_study_and_its_twin_agree_and_their_choices_exist(path):
     assert twin["program"] == "train.py" and twin["metric"]["name"] == "ruler/loss"
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*STUDIES, *EVIDENCE], ids=lambda p: p.stem)
 def test_every_value_of_a_study_composes(path, monkeypatch):
     monkeypatch.setenv("MASKWRIGHT_ROOT", str(ROOT))
     params = yaml.safe_load(path.read_text())["hydra"]["sweeper"]["params"]
@@ -53,7 +54,7 @@ def test_every_twin_has_a_study():
     assert {p.name for p in (ROOT / "sweeps" / "wandb").glob("*.yaml")} == {p.name for p in STUDIES}
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*STUDIES, *EVIDENCE], ids=lambda p: p.stem)
 def test_the_number_of_runs_in_the_header_is_right(path):
     text = path.read_text()
     study = yaml.safe_load(text)["hydra"]["sweeper"]
@@ -61,4 +62,6 @@ def test_the_number_of_runs_in_the_header_is_right(path):
     if "n_trials" not in study:
         for value in study["params"].values():
             runs *= len(str(value).split(","))
-    assert f"{runs} runs" in text and f"python train.py sweeps={path.stem}" in text
+    assert (
+        f"{runs} runs" in text and f"python train.py sweeps={path.relative_to(ROOT / 'sweeps').with_suffix('')}" in text
+    )
