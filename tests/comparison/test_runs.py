@@ -83,11 +83,7 @@ def test_only_finite_numbers_are_figures(make_run):
 
 
 def test_the_recipe_in_words(make_run):
-    folder = make_run("0", {"masking": "span"})
-    assert read_run(folder).sentence() == "span, constant"
-    (folder / "export").mkdir()
-    (folder / "export" / "README.md").write_text(
-        "---\ntags: x\n---\n\n# m, pre-trained\n\nmlm, span 30%, on sotu\n\n## Use\n"
-    )
-    assert read_run(folder).sentence() == "mlm, span 30%, on sotu"
-    assert read_run(make_run("1", {"rate.value": 2}, whole=False)).sentence() == "rate.value=2"
+    assert read_run(make_run("0", {"masking": "span"})).sentence() == "span, constant"
+    said = make_run("1", facts={"sentence": "mlm, span 30%, on sotu"})
+    assert read_run(said).sentence() == "mlm, span 30%, on sotu"
+    assert read_run(make_run("2", {"rate.value": 2}, whole=False)).sentence() == "rate.value=2"

@@ -81,4 +81,7 @@ def test_commands_are_never_wrapped():
     lines = console.file.getvalue().splitlines()
     for _, command in commands:
         assert f"  {command.rstrip()}" in [line.rstrip() for line in lines]
-    assert "pipeline('fill-mask', 'outputs/run/export')('great [MASK]')" in commands[0][1]
+    asked = "from transformers import pipeline; print(pipeline('fill-mask', 'outputs/run/export')('great [MASK]')[0])"
+    assert commands[0][1] == f'python -c "{asked}"'
+    own = next_commands("outputs/run", "great [MASK]", own=True)
+    assert own[0][1] == f'python -c "import maskwright; {asked}"'

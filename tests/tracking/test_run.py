@@ -9,7 +9,7 @@ import pytest
 
 from maskwright.errors import RecipeError
 from maskwright.tracking import loggers
-from maskwright.tracking.loggers import FilesOnly, RunLogger, TensorBoard, Wandb
+from maskwright.tracking.loggers import FilesOnly, Memory, RunLogger, TensorBoard, Wandb
 from maskwright.tracking.run import git_commit, record
 
 
@@ -78,6 +78,15 @@ def test_killed_before_the_first_checkpoint_is_the_same_wandb_run_and_a_new_star
     assert wandb["init"][2]["id"] != wandb["init"][0]["id"]
     assert [step for _, step, _ in wandb["log"]][5:] == [1, 2]
     assert (folder / "metrics.csv").read_text() == "step,loss\n1,1.0\n2,0.5\n"
+
+
+def test_the_address_of_an_online_run_stays_in_its_folder(tmp_path):
+    memory = Memory(tmp_path / "wandb.json")
+    memory.keep("a1", None, -1, ())
+    memory.found("https://w/x")
+    Memory(tmp_path / "wandb.json").keep("a1", None, 3, ["loss"])
+    kept = json.loads((tmp_path / "wandb.json").read_text())
+    assert kept == {"id": "a1", "group": None, "logged": 3, "names": ["loss"], "url": "https://w/x"}
 
 
 def test_what_a_killed_validation_did_not_say_reaches_wandb_after_the_resume(tmp_path, wandb):

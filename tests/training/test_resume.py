@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests import corpora
 
 from maskwright.errors import RecipeError
 
@@ -146,6 +147,20 @@ def test_a_killed_run_goes_on_bit_for_bit(workers, killed, whole, tmp_path, pret
     assert not (tmp_path / "metrics.json").exists()
     assert in_child(lambda: pretrain(f"resume={tmp_path}", small=False)) == 0
     assert_equal_runs(whole, tmp_path)
+
+
+def test_weights_that_follow_the_loss_come_back(tmp_path, pretrain):
+    """Their state is a part of the checkpoint: the masks after a resume depend on all losses before the kill."""
+    options = (*RECIPE, "data=conll", "data.document=sentence", f"data.files={corpora.treebank(tmp_path)}")
+    options += ("tokenizer.vocabulary=90", "masking=whole_word", "masking/budget=skip", "masking/weight=pos_loss")
+    options += ("masking.weight.column.column=tags", "masking.weight.decay=0.2")
+    assert in_child(lambda: pretrain(*options, folder=tmp_path / "whole")) == 0
+    assert in_child(lambda: pretrain(*options, folder=tmp_path / "killed"), 3) == signal.SIGKILL
+    assert in_child(lambda: pretrain(f"resume={tmp_path / 'killed'}", small=False)) == 0
+    assert_equal_runs(tmp_path / "whole", tmp_path / "killed")
+    saved = tensors(torch.load(last_checkpoint(tmp_path / "killed"), weights_only=True))
+    (averages,) = (tensor for name, tensor in saved.items() if name.endswith("average_C"))
+    assert averages.unique().numel() > 3  # several tags, each with a loss of its own
 
 
 def test_a_run_killed_twice_goes_on(whole, tmp_path, pretrain):

@@ -87,16 +87,9 @@ class Run:
         return rows
 
     def sentence(self) -> str:
-        """The recipe in words, from the model card; without one, from the choices or the command line."""
-        try:
-            card = (self.folder / "export" / "README.md").read_text(encoding="utf-8")
-        except OSError:
-            card = ""
-        if "\n# " in card:
-            lines = card.split("\n# ", 1)[1].splitlines()[1:]
-            said = next((line for line in lines if line.strip()), "")
-            if said and not said.startswith("#"):
-                return said.strip()
+        """The recipe in words, from run.json; a run that failed before it was written has its choices or overrides."""
+        if self.facts.get("sentence"):
+            return str(self.facts["sentence"])
         chosen = [str(self.choices[name]) for name in ("objective", "masking", "rate") if self.choices.get(name)]
         return ", ".join(chosen) or " ".join(self.overrides)
 

@@ -18,7 +18,7 @@ def log(recipe: Wandb, folder: Path, name: str, result: Result) -> list[str]:
     import wandb
 
     kept = json.loads((folder / "wandb.json").read_text(encoding="utf-8"))
-    mode: Any = recipe._mode(wandb)
+    mode: Any = recipe.mode_in_force(wandb)
     wandb.finish()
     run = wandb.init(
         project=recipe.project, entity=recipe.entity, mode=mode, id=kept["id"], group=kept.get("group"),

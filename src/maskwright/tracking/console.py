@@ -114,13 +114,17 @@ def summary(
 
 
 def next_commands(
-    folder: str | Path, fill_mask: str | None = None, others: Sequence[tuple[str, str]] = ()
+    folder: str | Path, fill_mask: str | None = None, others: Sequence[tuple[str, str]] = (), own: bool = False
 ) -> list[tuple[str, str]]:
-    """What to try next: (what it does, command). `fill_mask` is a sentence with a mask when the export fills masks."""
+    """What to try next: (what it does, command).
+
+    fill_mask: a sentence with a mask when the export fills masks. own: transformers learns of the network from us.
+    """
     commands = []
     if fill_mask is not None:
+        first = "import maskwright; " if own else ""
         ask = f"from transformers import pipeline; print(pipeline('fill-mask', '{folder}/export')('{fill_mask}')[0])"
-        commands.append(("ask the model", f'python -c "{ask}"'))
+        commands.append(("ask the model", f'python -c "{first}{ask}"'))
     return commands + list(others)
 
 

@@ -164,8 +164,8 @@ class Wandb:
             import wandb
         except ImportError as error:
             raise RecipeError("logger=wandb needs a package: pip install wandb, or choose logger=csv.") from error
-        mode = self._mode(wandb)
-        memory = _Memory(run.folder / "wandb.json")
+        mode = self.mode_in_force(wandb)
+        memory = Memory(run.folder / "wandb.json")
         group = self.group or run.group or memory.group
         # a W&B sweep agent names the run itself
         run_id = os.environ.get("WANDB_RUN_ID") or (memory.id if run.step is not None else None)
@@ -189,9 +189,11 @@ class Wandb:
             config=without_secrets({**run.config, "facts": run.facts}),
             settings=quiet,
         )
+        memory.found(experiment.url if mode == "online" else None)
         return [WandbLogger(run.folder, experiment, mode, memory)]
 
-    def _mode(self, wandb: Any) -> Any:
+    def mode_in_force(self, wandb: Any) -> Any:
+        """online, offline or disabled, by WANDB_MODE, `logger.mode` and whether a key is configured."""
         asked = os.environ.get("WANDB_MODE")
         if asked in ("offline", "disabled"):
             return asked
@@ -209,7 +211,7 @@ class WandbLogger(RunLogger):
     At the last step it had, only names that it has not are taken, as of a validation that was killed.
     """
 
-    def __init__(self, folder: Path, experiment: Any, mode: str, memory: _Memory) -> None:
+    def __init__(self, folder: Path, experiment: Any, mode: str, memory: Memory) -> None:
         super().__init__(folder)
         self.experiment, self.memory = experiment, memory
         if mode == "online":
@@ -240,8 +242,9 @@ class WandbLogger(RunLogger):
         self.experiment.finish(exit_code=exit_code)
 
 
-class _Memory:
-    """wandb.json in the run's folder: the run's id and group, the last step that W&B has had, and its names there."""
+class Memory:
+    """wandb.json in the run's folder: the run's id, group and address, the last step that W&B has had, and its names
+    there."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -253,10 +256,15 @@ class _Memory:
         self.group: str | None = kept.get("group")
         self.logged: int = kept.get("logged", -1)
         self.names: tuple[str, ...] = tuple(kept.get("names", ()))
+        self.url: str | None = kept.get("url")
+
+    def found(self, url: str | None) -> None:
+        self.url = url
+        self.keep(self.id, self.group, self.logged, self.names)
 
     def keep(self, run_id: str | None, group: str | None, logged: int, names: Sequence[str]) -> None:
         self.id, self.group, self.logged, self.names = run_id, group, logged, tuple(names)
-        kept = {"id": run_id, "group": group, "logged": logged, "names": list(names)}
+        kept = {"id": run_id, "group": group, "logged": logged, "names": list(names), "url": self.url}
         beside = self.path.with_suffix(".new")
         beside.write_text(json.dumps(kept) + "\n", encoding="utf-8")
         os.replace(beside, self.path)

@@ -96,6 +96,8 @@ def show(folder: Path, jobs: list[dict[str, Any]]) -> None:
     failed = [job for job in jobs if is_failure(job)]
     done = f"{len(jobs) - len(failed)} of {len(jobs)} jobs finished"
     console.print(f"\n{done}; table in {escape(str(folder / 'results.csv'))}", soft_wrap=True, highlight=False)
+    if len(jobs) - len(failed) > 1:
+        console.print(f"compare them: python compare.py {escape(str(folder))}", soft_wrap=True, highlight=False)
     for job in failed:
         ended = "it was killed." if job.get("state") == "running" else "it was asked to stop and was saved."
         said = job.get("error") or ended

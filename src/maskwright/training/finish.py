@@ -71,4 +71,5 @@ def leave(
         with torch.no_grad():
             fill_ins.show(fill_ins.fill_ins(ruled[0], prepared.tokenizer, sentences), console)
     fill = sentences[0] if ruled and sentences and ruled[0] is objective.exports()[""] else None
-    screen.show_next(screen.next_commands(run.path, fill, OTHERS), console)
+    own = objective.exports()[""].family.library != "transformers"
+    screen.show_next(screen.next_commands(run.path, fill, OTHERS, own), console)

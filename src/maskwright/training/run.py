@@ -14,6 +14,7 @@ import lightning as L
 import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 
 import maskwright
 from maskwright.data.batch import Batch
@@ -98,6 +99,7 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     facts = known or {
         "maskwright": maskwright.__version__,
         "choices": dict(choices),
+        "sentence": recipe.sentence,
         "hardware": chosen.record(),
         "fingerprints": prepared.fingerprints,
         "data": prepared.report,
@@ -116,6 +118,8 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         left = per_token * _tokens(data, step or 0)
         console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
         console.print(f"[dim]{prepared.summary}[/dim]")
+        for start in {network.start for network in recipe.objective.exports().values()} - {"random weights"}:
+            console.print(f"[dim]starts from {escape(start)}[/dim]", soft_wrap=True)
         if step is not None:
             console.print(f"resumed after step {step:,} in {folder}", soft_wrap=True)
             for change in _changes(facts, chosen):
@@ -286,7 +290,11 @@ def _model_name(recipe: Recipe) -> str:
 
 
 def _masking(recipe: Recipe) -> str:
-    return recipe.views[0].describe() if recipe.views else ""
+    """The first view's masking; `+ 2 views` where there are more, which run.json spells out."""
+    if not recipe.views:
+        return ""
+    more = len(recipe.views) - 1
+    return recipe.views[0].describe() + (f" + {more} view{'s' * (more > 1)}" if more else "")
 
 
 def _device(chosen: Chosen) -> torch.device:
