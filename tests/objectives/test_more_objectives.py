@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 from tests.masking.columns import Classes
+from tests.objectives.small import LENGTH, built, mean
 from torch.nn import functional
 
 from maskwright.data.batch import Batch
@@ -27,7 +28,6 @@ from maskwright.objectives import (
     MaskedLM,
     MaskSpecific,
     MultipleChoice,
-    RowLayout,
     SentenceOrder,
     WordStructure,
 )
@@ -35,24 +35,11 @@ from maskwright.objectives.choices import lay_options
 from maskwright.objectives.mask_specific import position_weights
 from maskwright.objectives.sentence_order import ORDER, exchanged
 
-LENGTH = 12
-LAYOUT = RowLayout(LENGTH, padded=True, blocks=False)
 EXACT = Counted("token", "nearest", "cut", 0, None)
 MASK = Replace(1.0, 0.0, 0.0, "token")
 LABELS = Classes("label", "bad", "good")
 ENTITIES = Classes("entity", "person", "place")
 PERIODS = Classes("year", "1800", "1900", "2000")
-
-
-def built(objective, recipe, tokenizer):
-    torch.manual_seed(0)
-    objective.build(recipe, tokenizer, LAYOUT, LENGTH)
-    return objective.eval()
-
-
-def mean(objective, batch, name):
-    where = objective.where(batch)[name]
-    return (objective.terms(batch)[name] * where).sum() / where.sum()
 
 
 def with_views(one: Batch, tokenizer, *recipes: ViewRecipe) -> Batch:

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.objectives.small import built, mean
 
 from maskwright.errors import RecipeError
 from maskwright.masking.draws import Draws
-from maskwright.objectives import CausalLM, Electra, MaskedLM, RowLayout
+from maskwright.objectives import CausalLM, Electra, MaskedLM
 from maskwright.objectives.electra import sample
 from maskwright.objectives.losses import next_tokens
 
-LENGTH = 12
-LAYOUT = RowLayout(LENGTH, padded=True, blocks=False)
 PAPER = dict(generator_width=1.0, generator_depth=0.5, temperature=1.0, generator_weight=1.0, detector_weight=50.0)
-
-
-def built(objective, recipe, tokenizer):
-    torch.manual_seed(0)
-    objective.build(recipe, tokenizer, LAYOUT, LENGTH)
-    return objective.eval()
-
-
-def mean(objective, batch, name):
-    where = objective.where(batch)[name]
-    return (objective.terms(batch)[name] * where).sum() / where.sum()
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "modernbert", "deberta_v3", "electra"])
