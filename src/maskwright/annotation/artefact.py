@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from maskwright.errors import RecipeError
 
 _VERSION = 1  # of the layout; raise it when that changes
 _FACTS = "settings.json"
+_listening: list[Callable[[Artefact], None]] = []
 
 
 class Artefact:
@@ -31,6 +33,8 @@ class Artefact:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.facts: dict[str, Any] = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        for hear in _listening:
+            hear(self)
 
     def table(self, name: str) -> pa.Table:
         """A table of the artefact."""
@@ -39,6 +43,22 @@ class Artefact:
     @property
     def tables(self) -> list[str]:
         return sorted(path.stem for path in self.folder.glob("*.parquet"))
+
+
+@contextmanager
+def opened() -> Iterator[list[Artefact]]:
+    """The artefacts that are built or opened inside, in order, each folder once."""
+    listed: list[Artefact] = []
+
+    def note(one: Artefact) -> None:
+        if all(one.folder != other.folder for other in listed):
+            listed.append(one)
+
+    _listening.append(note)
+    try:
+        yield listed
+    finally:
+        _listening.remove(note)
 
 
 def artefact(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,25 +37,6 @@ class Made:
     def plain(self) -> dict[str, Any]:
         """For programs."""
         return {**vars(self), "folder": str(self.folder)}
-
-
-@contextmanager
-def opened() -> Iterator[list[Artefact]]:
-    """The artefacts that are built or opened inside, in order, each folder once."""
-    found: dict[Path, Artefact] = {}
-    original = Artefact.__init__
-
-    def noting(self: Artefact, folder: Path) -> None:
-        original(self, folder)
-        found.setdefault(self.folder, self)
-
-    listed: list[Artefact] = []
-    Artefact.__init__ = noting  # type: ignore[method-assign]
-    try:
-        yield listed
-    finally:
-        Artefact.__init__ = original  # type: ignore[method-assign]
-        listed += found.values()
 
 
 def made(artefact: Artefact, cache: Path, began: float, cfg: DictConfig, rows: int) -> Made:

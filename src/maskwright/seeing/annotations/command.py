@@ -10,11 +10,12 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
+from maskwright.annotation.artefact import opened
 from maskwright.data.annotate import Annotator
 from maskwright.errors import RecipeError
 from maskwright.masking.columns import WORD
 from maskwright.seeing.annotations import screen
-from maskwright.seeing.annotations.artefacts import made, opened
+from maskwright.seeing.annotations.artefacts import made
 from maskwright.seeing.annotations.columns import found
 from maskwright.seeing.look import understood
 
