@@ -5,15 +5,16 @@ Shapes: T tokens of one document.
 
 from __future__ import annotations
 
-from itertools import pairwise
+import unicodedata
 from typing import Any
 
 import numpy as np
 
+from maskwright.annotation.ngrams import is_word
 from maskwright.annotation.wordlists import WordList
 from maskwright.data.annotate import Annotator
 from maskwright.data.document import Document
-from maskwright.data.words import begins_by_rule
+from maskwright.data.words import word_spans
 from maskwright.errors import RecipeError
 
 
@@ -42,7 +43,8 @@ class Cues(Annotator):
 
     options, column: of the documents, with the options and the number of the right one. marker: the token before each
     option in the text; what follows the first one is no passage. keep: a file of words that are no cues, such as
-    stop-words, one a line (None: all are). Case does not count.
+    stop-words, one a line (None: all are). Case does not count. Words are those of the rule in `maskwright.data.words`
+    on both sides, whatever `words=` chose; all tokens of one are cues.
     """
 
     dtype = np.uint16
@@ -52,24 +54,26 @@ class Cues(Annotator):
     def __init__(self, name: str, options: str, column: str, first: int, marker: str, keep: str | None) -> None:
         self.name, self.options, self.column, self.first, self.marker = name, options, column, first, marker
         words = None if keep is None else WordList(keep, "keep")
-        self._kept = set() if words is None else {line.casefold() for line in words.lines}
+        self._kept = set() if words is None else {_alike(line) for line in words.lines}
         self._content = None if words is None else words.sha
         self.reads = (options, column)
 
     def settings(self) -> dict[str, Any]:
-        return {"version": 1, "options": self.options, "column": self.column, "first": self.first,
+        return {"version": 2, "options": self.options, "column": self.column, "first": self.first,
                 "marker": self.marker, "keep": self._content}  # fmt: skip
 
     def mark(self, document: Document) -> np.ndarray:
         options = document.fields[self.options]
         chosen = options[right(document, self.column, self.first, len(options))]
-        answer = {word.casefold() for word in _words(chosen) if word.isalnum()} - self._kept
+        answer = {_alike(chosen[start:end]) for start, end in word_spans(chosen) if is_word(chosen[start:end])}
+        answer -= self._kept
         behind = document.text.find(self.marker)
-        behind = len(document.text) if behind < 0 else behind
-        cue_W = np.array([word.casefold() in answer for word in document.words], dtype=bool)
-        if not len(document):
-            return np.zeros(0, self.dtype)
-        return (cue_W[document.word_T] & (document.end_T <= behind)).astype(self.dtype)
+        passage = document.text if behind < 0 else document.text[:behind]
+        cue_T = np.zeros(len(document), self.dtype)
+        for start, end in word_spans(passage):
+            if _alike(passage[start:end]) in answer:
+                cue_T[document.first_tokens(start, end)] = 1
+        return cue_T
 
 
 def right(document: Document, column: str, first: int, options: int) -> int:
@@ -86,6 +90,6 @@ def right(document: Document, column: str, first: int, options: int) -> int:
     return place
 
 
-def _words(text: str) -> list[str]:
-    cuts = [*np.flatnonzero(begins_by_rule(text)).tolist(), len(text)]
-    return [text[begin:end].strip() for begin, end in pairwise(cuts)]
+def _alike(word: str) -> str:
+    """As words are compared: without case, accents in one spelling, apostrophes all alike."""
+    return unicodedata.normalize("NFC", word.casefold()).replace("’", "'")
