@@ -6,3 +6,7 @@ class RecipeError(ValueError):
 
     The entry points print it without a traceback and exit with status 2.
     """
+
+
+class Refused(RecipeError):
+    """A command does not go with the run that a folder holds; the folder stays as it was."""

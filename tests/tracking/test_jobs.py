@@ -7,12 +7,13 @@ import shlex
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from maskwright.errors import RecipeError
+from maskwright.errors import RecipeError, Refused
 from maskwright.tracking.jobs import is_failure, read_status, rerun_command, sentence, tracked_job
 from maskwright.tracking.sweep import gather
 
@@ -22,22 +23,58 @@ def test_states_of_a_single_run(tmp_path):
         assert read_status(tmp_path)["state"] == "running"  # what a killed job leaves
     done = read_status(tmp_path)
     assert done["state"] == "finished" and done["error"] is None and done["ended"] >= done["started"]
-    with pytest.raises(RecipeError), tracked_job(tmp_path):
+    other = tmp_path / "other"
+    with pytest.raises(RecipeError), tracked_job(other):
         raise RecipeError("rate.start is 1.3; a masking rate lies between 0 and 1.")
-    assert read_status(tmp_path)["error"] == "rate.start is 1.3; a masking rate lies between 0 and 1."
-    assert "Traceback" in (tmp_path / "error.log").read_text()
-    with tracked_job(tmp_path) as job:
+    assert read_status(other)["error"] == "rate.start is 1.3; a masking rate lies between 0 and 1."
+    assert "Traceback" in (other / "error.log").read_text()
+    with tracked_job(other) as job:
         job.preempted()
-    kept = read_status(tmp_path)
-    assert kept["state"] == "preempted" and kept["command"] == f"python train.py resume={tmp_path}"
-    assert not (tmp_path / "error.log").exists()
+    kept = read_status(other)
+    assert kept["state"] == "preempted" and kept["command"] == f"python train.py resume={other}"
+    assert not (other / "error.log").exists()
+
+
+@pytest.mark.parametrize("error", [Refused("it would change the run"), OSError("no"), KeyboardInterrupt()])
+def test_a_finished_run_stays_finished_whatever_comes_later(tmp_path, error):
+    with tracked_job(tmp_path):
+        pass
+    done = read_status(tmp_path)
+    since = time.time()
+    with pytest.raises(type(error)), tracked_job(tmp_path):
+        assert read_status(tmp_path) == done
+        raise error
+    later = read_status(tmp_path)
+    assert later.pop("refused")["error"] == sentence(error) and later == done
+    (job,) = gather(tmp_path, since)  # the multirun that asked for it hears of it
+    assert job["state"] == "refused" and is_failure(job) and job["error"] == sentence(error)
+    with tracked_job(tmp_path):
+        pass
+    assert read_status(tmp_path)["state"] == "finished"
+
+
+def test_what_does_not_go_with_a_failed_run_leaves_it_as_it_was(tmp_path):
+    with pytest.raises(ValueError), tracked_job(tmp_path):
+        raise ValueError("the loss is not a number")
+    failed, log = read_status(tmp_path), (tmp_path / "error.log").read_text()
+    with pytest.raises(SystemExit), tracked_job(tmp_path):  # as the entry turns it into an exit status
+        try:
+            raise Refused("it would change the run")
+        except RecipeError:
+            sys.exit(2)
+    later = read_status(tmp_path)
+    assert later.pop("refused")["error"] == "it would change the run" and later == failed
+    assert (tmp_path / "error.log").read_text() == log
+    with pytest.raises(ValueError), tracked_job(tmp_path):  # it went on, and failed again
+        raise ValueError("other")
+    assert read_status(tmp_path)["error"] == "ValueError: other" and "other" in (tmp_path / "error.log").read_text()
 
 
 def test_an_exit_code_decides(tmp_path):
     for code, state in ((0, "finished"), (None, "finished"), (2, "failed")):
-        with pytest.raises(SystemExit), tracked_job(tmp_path):
+        with pytest.raises(SystemExit), tracked_job(tmp_path / str(code)):
             sys.exit(code)
-        assert read_status(tmp_path)["state"] == state
+        assert read_status(tmp_path / str(code))["state"] == state
     with pytest.raises(SystemExit), tracked_job(tmp_path):  # what an entry does that prints a RecipeError itself
         try:
             raise RecipeError("no file matches data.files; name one that exists.")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 from tests import corpora
 
-from maskwright.errors import RecipeError
+from maskwright.errors import RecipeError, Refused
+from maskwright.training.folder import LOCK, RunFolder, resumed
 
 # bert has dropout, so that its noise is part of what must come back
 RECIPE = (
@@ -173,7 +175,7 @@ def test_a_run_killed_twice_goes_on(whole, tmp_path, pretrain):
 @pytest.mark.parametrize("where", ["data", "checkpoint", "export"])
 def test_a_run_killed_while_it_writes_goes_on(where, whole, tmp_path, pretrain):
     assert in_child(lambda: pretrain(*RECIPE, folder=tmp_path), where=where) == signal.SIGKILL
-    left = [path.name for path in tmp_path.rglob(".*")]
+    left = [path.name for path in tmp_path.rglob(".*") if path.name != LOCK]
     assert bool(left) == (where != "data")
     assert in_child(lambda: pretrain(f"resume={tmp_path}", small=False)) == 0
     assert_equal_runs(whole, tmp_path)
@@ -202,11 +204,15 @@ def test_another_library_or_chip_is_said(whole, tmp_path, pretrain, capsys):
     assert in_child(lambda: pretrain(*RECIPE, folder=tmp_path), 3) == signal.SIGKILL
     record = json.loads((tmp_path / "run.json").read_text())
     record["versions"]["torch"], record["hardware"]["device"] = "1.0", "an abacus"
+    record["git_commit"] = "abc"
     (tmp_path / "run.json").write_text(json.dumps(record))
     pretrain(f"resume={tmp_path}", small=False)
     said = capsys.readouterr().out
     assert f"note: torch was 1.0 and is {torch.__version__}; the run goes on, but perhaps no longer bit for bit" in said
-    assert "note: the device was an abacus and is " in said
+    assert "note: the device was an abacus and is " in said and "note: its commit was abc and is " in said
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["git_commit"] == "abc" and [each["step"] for each in record["resumed"]] == [2]
+    assert record["resumed"][0]["versions"]["torch"] == torch.__version__
 
 
 def test_a_torn_checkpoint_is_passed_over(whole, tmp_path, pretrain):
@@ -217,9 +223,39 @@ def test_a_torn_checkpoint_is_passed_over(whole, tmp_path, pretrain):
     assert_equal_runs(whole, tmp_path)
 
 
-def test_a_resume_that_would_change_the_run_is_refused(whole, pretrain):
-    with pytest.raises(RecipeError, match="resume continues a run as it began, and masking=random would change it"):
-        pretrain(f"resume={whole}", "masking=random", small=False)
+@pytest.mark.parametrize(
+    "override", ["masking=random", "masking/budget=expected", "experiment=electra", "optimizer.lr=0.5", "+speed=3"]
+)
+def test_a_resume_that_would_change_the_run_is_refused(override, whole, compose):
+    refused = re.escape(f"resume continues a run as it began, and {override} would change it; leave it out, or")
+    with pytest.raises(Refused, match=refused):
+        resumed(whole, compose(override, small=False)[0], [f"resume={whole}", override])
+
+
+def test_what_a_resume_may_change_changes_alone(tmp_path, compose):
+    """Of the logger and the evaluation only the settings that are named."""
+    begun, choices = compose("logger=wandb", "logger.project=study", "logger.entity=team", "masking=span")
+    RunFolder(tmp_path).begin(begun, choices)
+
+    def again(*overrides):
+        return resumed(tmp_path, compose(*overrides, small=False)[0], [f"resume={tmp_path}", *overrides])
+
+    assert again("logger=wandb", "masking=span").logger == compose("logger=wandb")[0].logger
+    changed = again("logger.mode=offline", "hardware.workers=3", "checkpoint.keep=7")
+    assert (changed.logger.project, changed.logger.entity, changed.logger.mode) == ("study", "team", "offline")
+    assert (changed.hardware.workers, changed.checkpoint.keep) == (3, 7)
+    added = again("+evaluation@evaluation.suites.pronouns=bias", "evaluation.every_n_steps=5")
+    assert list(added.evaluation.suites) == ["pronouns"] and added.evaluation.every_n_steps == 5
+    assert added.logger == begun.logger and added.masking == begun.masking
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path):
+    run = RunFolder(tmp_path)
+    with run.held(), pytest.raises(Refused, match="A run is going on in"), RunFolder(tmp_path).held(patience=0.1):
+        pass
+    with RunFolder(tmp_path).held(patience=0.1):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_changed_data_is_refused(tmp_path, pretrain, small_text):

@@ -21,7 +21,7 @@ from maskwright.data.order import PhasedOrder, SampleOrder, Slice, SliceDataset,
 from maskwright.data.phases import Phase, number_at
 from maskwright.data.prepare import Prepared
 from maskwright.data.rows import Rows
-from maskwright.errors import RecipeError
+from maskwright.errors import Refused
 from maskwright.masking import View, Views
 from maskwright.masking.draws import Draws
 
@@ -162,10 +162,10 @@ def usable(rows: Rows, padded: bool) -> int:
 
 
 def refuse_other_data(recorded: dict[str, str], now: dict[str, str]) -> None:
-    """Raises RecipeError when a run cannot go on because its data changed."""
+    """Raises Refused when a run cannot go on because its data changed."""
     changed = [name for name in recorded if recorded[name] != now.get(name)]
     if changed:
-        raise RecipeError(
+        raise Refused(
             f"The run cannot go on: its {', '.join(changed)} changed since it began; put the old files back, or "
             "start a new run with model.init_from=<run folder>."
         )

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from maskwright.errors import RecipeError
+from maskwright.errors import RecipeError, Refused
 from maskwright.tracking.secrets import without_secrets
 
 STATUS = "status.json"
@@ -50,7 +51,11 @@ class Job:
         return "preempted" if self._preempted or read_status(self.folder).get("state") == "preempted" else "finished"
 
     def write(self, state: str, **more: Any) -> None:
-        self._kept |= {"state": state, **more}
+        self.rewrite(self._kept | {"state": state, **more})
+
+    def rewrite(self, status: Mapping[str, Any]) -> None:
+        """Put another mark in its place."""
+        self._kept = dict(status)
         if not self.silent:
             self.folder.mkdir(parents=True, exist_ok=True)
             beside = self.folder / (STATUS + ".new")
@@ -71,31 +76,63 @@ def tracked_job(folder: str | Path) -> Iterator[Job]:
     multirun, (overrides, number) = in_multirun(), _task()
     job = Job(folder, silent=_rank() != 0)
     log = folder / (f"error-rank-{_rank()}.log" if job.silent else "error.log")
+    before = _Before(folder, log)
     log.unlink(missing_ok=True)
-    job.write("running", job=number, overrides=overrides, started=time.time(), command=rerun_command(folder, overrides))
+    told = {"job": number, "overrides": overrides, "command": rerun_command(folder, overrides)}
+    if not before.finished:
+        job.write("running", started=time.time(), **told)
     try:
         yield job
     except BaseException as error:
         if isinstance(error, SystemExit) and error.code in (0, None):
-            _well(job)
+            _well(job, before)
             raise
         with contextlib.suppress(OSError):  # the disk may be full; the error itself goes on
-            job.write("failed", ended=time.time(), error=sentence(error), command=rerun_command(folder, overrides))
-            if not log.exists() and folder.is_dir():  # the job's own processes may have written theirs
-                log.write_text(without_secrets("".join(traceback.format_exception(error))), encoding="utf-8")
+            if before.finished or (before.status and isinstance(_cause(error), Refused)):
+                before.restore(job, {"at": time.time(), "error": sentence(error), **told})
+            else:
+                job.write("failed", ended=time.time(), error=sentence(error), command=rerun_command(folder, overrides))
+                if not log.exists() and folder.is_dir():  # the job's own processes may have written theirs
+                    said = without_secrets("".join(traceback.format_exception(error)))
+                    log.write_text(said, encoding="utf-8")
         if not multirun or isinstance(error, KeyboardInterrupt):
             raise
         print(f"job {number} failed: {sentence(error)} (see {folder / 'error.log'})", file=sys.stderr, flush=True)
         error.__traceback__ = None  # it holds the job's tensors
     else:
-        if _well(job) == "preempted" and multirun:
+        if _well(job, before) == "preempted" and multirun:
             raise SystemExit(1)  # the multirun is not done
     finally:
         if multirun:
             _let_go()
 
 
-def _well(job: Job) -> str:
+class _Before:
+    """What a folder said of the run that it holds. A run that has finished stays finished, whatever a later command
+    does, and one that a command does not go with stays as it was; what was refused is noted beside it."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self.status, self.log = read_status(folder), log
+        self.text = log.read_text(encoding="utf-8") if log.exists() else None
+
+    @property
+    def finished(self) -> bool:
+        return self.status.get("state") == "finished"
+
+    def restore(self, job: Job, refused: Mapping[str, Any]) -> None:
+        job.rewrite({**self.status, "refused": dict(refused)})
+        if self.text is not None:
+            self.log.write_text(self.text, encoding="utf-8")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What an entry turned into an exit status."""
+    return error.__context__ if isinstance(error, SystemExit) and error.__context__ else error
+
+
+def _well(job: Job, before: _Before) -> str:
+    if before.finished:
+        return "finished"
     state = job.state
     more = {"command": _resume(job.folder)} if state == "preempted" else {}
     job.write(state, ended=time.time(), error=None, **more)
@@ -184,7 +221,7 @@ def read_status(folder: str | Path) -> dict[str, Any]:
 
 def sentence(error: BaseException) -> str:
     """An error in one line: a RecipeError speaks for itself, another gets its type before it."""
-    cause = error.__context__ if isinstance(error, SystemExit) and error.__context__ is not None else error
+    cause = _cause(error)
     lines = str(cause).strip().splitlines()
     text = lines[0] if lines else ""
     named = text if isinstance(cause, RecipeError | JobFailed) else f"{type(cause).__name__}: {text}".rstrip(": ")
@@ -195,7 +232,8 @@ def _said_by_ranks(folder: Path) -> str | None:
     """The last line of the first log that another rank than 0 has left."""
     logs = sorted(folder.glob("error-rank-*.log"))
     lines = logs[0].read_text(encoding="utf-8").strip().splitlines() if logs else []
-    return lines[-1].removeprefix(f"{RecipeError.__module__}.{RecipeError.__name__}: ") if lines else None
+    ours = rf"^{re.escape(RecipeError.__module__)}\.\w+: "
+    return re.sub(ours, "", lines[-1]) if lines else None
 
 
 @contextmanager

@@ -57,6 +57,10 @@ def gather(folder: Path, since: float = 0.0) -> list[dict[str, Any]]:
     jobs = []
     for path in sorted(folder.rglob(STATUS)):
         status = read_status(path.parent)
+        refused = status.get("refused") or {}
+        if since and refused.get("at", 0.0) >= since:  # another run lives in this job's folder
+            jobs.append(status | {"folder": str(path.parent), **refused, "state": "refused"})
+            continue
         if status.get("started", 0.0) < since:
             continue
         try:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from maskwright.errors import RecipeError
+from maskwright.errors import RecipeError, Refused
 from maskwright.tracking.secrets import without_secrets
 from maskwright.tracking.writing import write_text
 from maskwright.training import checkpoints
 
+LOCK = ".lock"  # there while a process works in the folder, and after it was killed
 # What may differ when a run goes on: nothing of it touches batches, masks or weights.
 FREE = ("resume", "logger", "hydra", "hardware.workers", "checkpoint.keep", "cache", "evaluation")
 
@@ -33,9 +35,9 @@ class RunFolder:
         self.checkpoints, self.export = self.path / "checkpoints", self.path / "export"
 
     def begin(self, cfg: DictConfig, choices: Mapping[str, str]) -> None:
-        """Write config.yaml and which options were chosen. Raises RecipeError when another run lives here."""
+        """Write config.yaml and which options were chosen. Raises Refused when another run lives here."""
         if self.config.exists():
-            raise RecipeError(
+            raise Refused(
                 f"{self.path} already holds a run; continue it with resume={self.path}, "
                 "or choose another hydra.run.dir."
             )
@@ -58,6 +60,29 @@ class RunFolder:
         facts = json.loads(self.facts.read_text(encoding="utf-8")) if self.facts.exists() else {}
         return facts if "hardware" in facts else None
 
+    @contextmanager
+    def held(self, patience: float = 15.0) -> Iterator[None]:
+        """Keep other processes out while a run goes on here; the loaders of a killed one take some seconds to notice.
+
+        Raises Refused when another process is still at work after `patience` seconds.
+        """
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / LOCK)
+        try:
+            lock.acquire(timeout=patience)
+        except Timeout:
+            raise Refused(f"A run is going on in {self.path}; wait for its end, or stop it first.") from None
+        except NotImplementedError:  # a file system without locks
+            yield
+            return
+        try:
+            yield
+        finally:
+            (self.path / LOCK).unlink(missing_ok=True)
+            lock.release()
+
     def clear(self) -> None:
         """Delete the halves of files that a killed process has left."""
         checkpoints.remove_torn(self.checkpoints)
@@ -68,33 +93,40 @@ class RunFolder:
 def resumed(folder: str | Path, cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """The config of the run in `folder`, with what may change taken from `cfg`.
 
-    Raises RecipeError when there is no run, or when `overrides` (the command line) would change it.
+    Raises Refused when there is no run, or when `overrides` (the command line) would change it.
     """
     run = RunFolder(folder)
     if not run.config.exists():
-        raise RecipeError(
+        raise Refused(
             f"resume={folder} holds no run (no config.yaml); name the folder that the run printed at its start."
         )
     saved = OmegaConf.load(run.config)
     assert isinstance(saved, DictConfig)
     for override in overrides:
-        key = override.lstrip("+~").split("=", 1)[0].split("@")[0]
+        name, _, value = override.lstrip("+~").partition("=")
+        group, _, package = name.partition("@")
+        key = package or group  # where in the config it lands
         if key == "resume":
             continue
         free = next((name for name in FREE if key == name or key.startswith(name + ".")), None)
-        if free is None:
-            same = OmegaConf.select(saved, key) == OmegaConf.select(cfg, key) and not isinstance(
-                OmegaConf.select(cfg, key), DictConfig
+        if free is None and not _as_it_was(run, saved, cfg, group, key, value):
+            raise Refused(
+                f"resume continues a run as it began, and {override} would change it; leave it out, or "
+                f"start a new run from its weights with model.init_from={folder}."
             )
-            if not same:
-                raise RecipeError(
-                    f"resume continues a run as it began, and {override} would change it; leave it out, or "
-                    f"start a new run from its weights with model.init_from={folder}."
-                )
-        elif free != "hydra":
-            OmegaConf.update(saved, free, OmegaConf.select(cfg, free), merge=False)
+        if free not in (None, "hydra"):
+            OmegaConf.update(saved, key, OmegaConf.select(cfg, key), merge=False)
     saved.resume = str(folder)
     return saved
+
+
+def _as_it_was(run: RunFolder, saved: DictConfig, cfg: DictConfig, group: str, key: str, value: str) -> bool:
+    """Whether an override says what the run was begun with."""
+    chosen = run.choices()
+    if group in chosen or "/" in group:
+        return str(chosen.get(group)) == {"null": "None"}.get(value, value)
+    then, now = (OmegaConf.select(each, key) for each in (saved, cfg))
+    return then == now and not isinstance(now, DictConfig)
 
 
 def checkpoint_to_resume(run: RunFolder) -> Path | None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from maskwright.errors import RecipeError
+from maskwright.errors import RecipeError, Refused
 
 _ACCELERATORS = ("auto", "cpu", "cuda")
 _STRATEGIES = ("single", "ddp", "fsdp")
@@ -100,7 +100,7 @@ class Chosen:
         return "auto"
 
     def refuse_other(self, recorded: dict[str, Any]) -> None:
-        """Raises RecipeError when a run recorded with `recorded` would not go on bit for bit on this hardware."""
+        """Raises Refused when a run recorded with `recorded` would not go on bit for bit on this hardware."""
         exact = ["accelerator", "devices", "nodes", "strategy", "precision", "compile", "micro_rows"]
         if self.accelerator == "cpu":
             exact.append("threads")
@@ -111,7 +111,7 @@ class Chosen:
             if recorded[name] != now[name] and not (name == "micro_rows" and now[name] is None)
         ]
         if different:
-            raise RecipeError(f"The run cannot go on exactly: {'; '.join(different)}. Resume with the recorded values.")
+            raise Refused(f"The run cannot go on exactly: {'; '.join(different)}. Resume with the recorded values.")
 
 
 class Hardware:

@@ -55,7 +55,7 @@ def pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: s
     choices: which option of each config group was chosen. group: the multirun that this run belongs to, or None.
     Raises RecipeError for whatever the user can mend.
     """
-    with full_disk_explained(folder):
+    with full_disk_explained(folder), RunFolder(folder).held() if _first_process() else nullcontext():
         return _pretrain(cfg, choices, folder, group)
 
 
@@ -96,8 +96,13 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     micro_rows, seconds = rehearse(recipe.objective, batch, chosen, device)
     per_token = seconds / batch.rows["ids"].numel() / chosen.processes
     chosen = chosen.with_micro_rows(micro_rows)
-    facts = known or {
+    code = {
         "maskwright": maskwright.__version__,
+        "git_commit": git_commit(Path(__file__).parent),
+        "versions": {name: version(name) for name in ("torch", "lightning", "transformers")},
+    }
+    facts = known or {
+        **code,
         "choices": dict(choices),
         "sentence": recipe.sentence,
         "hardware": chosen.record(),
@@ -106,14 +111,14 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         "parameters": parameters,
         "steps": data.steps,
         "peak_flops": peak,
-        "git_commit": git_commit(Path(__file__).parent),
-        "versions": {name: version(name) for name in ("torch", "lightning", "transformers")},
     }
-    if not known and _first_process():
-        run.record(facts)
-
     checkpoint = checkpoint_to_resume(run) if cfg.resume else None
     step = None if not cfg.resume else (int(checkpoint.stem.removeprefix("step-")) if checkpoint else 0)
+    changes = _changes(facts, code, chosen) if known else []
+    if known:
+        facts = known | {"resumed": [*known.get("resumed", ()), {"step": step, **code}]}
+    if _first_process():
+        run.record(facts)
     if _first_process():
         left = per_token * _tokens(data, step or 0)
         console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
@@ -122,7 +127,7 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
             console.print(f"[dim]starts from {escape(start)}[/dim]", soft_wrap=True)
         if step is not None:
             console.print(f"resumed after step {step:,} in {folder}", soft_wrap=True)
-            for change in _changes(facts, chosen):
+            for change in changes:
                 console.print(f"note: {change}; the run goes on, but perhaps no longer bit for bit", soft_wrap=True)
     name = screen.run_name(
         _model_name(recipe), choices.get("objective", ""), _masking(recipe), recipe.corpus.name, cfg.seed
@@ -267,10 +272,12 @@ def _hardware(recipe: Recipe, known: Mapping[str, Any] | None) -> Chosen:
     return now
 
 
-def _changes(facts: Mapping[str, Any], chosen: Chosen) -> list[str]:
+def _changes(facts: Mapping[str, Any], code: Mapping[str, Any], chosen: Chosen) -> list[str]:
     """What is not the same as when the run began, and may round differently."""
-    then = {**facts["versions"], "the device": facts["hardware"]["device"]}
-    now = {**{name: version(name) for name in facts["versions"]}, "the device": chosen.device}
+    then, now = (
+        {**each["versions"], "maskwright": each["maskwright"], "its commit": each["git_commit"], "the device": device}
+        for each, device in ((facts, facts["hardware"]["device"]), (code, chosen.device))
+    )
     return [f"{name} was {then[name]} and is {now[name]}" for name in then if then[name] != now[name]]
 
 
