@@ -51,6 +51,26 @@ def test_bounds_hold(rows, views):
     assert (masked(views, data, rate=0.001, budget=Independent(1))[0].sum(1) >= 1).all()
 
 
+@pytest.mark.parametrize(
+    "budget",
+    [
+        Independent(3),
+        counted(at_least=3, rounding="random", overshoot="random"),
+        counted(at_least=3, overshoot="allow"),
+    ],
+    ids=["expected", "random", "allow"],
+)
+@pytest.mark.parametrize("rate", [0.0, 0.02])
+def test_at_least_so_many_in_whole_words(budget, rate, rows, views):
+    data = rows(1000, LENGTH)
+    place = torch.arange(LENGTH)
+    data["word"] = (data["ids"] < 5) | (place % 2 == 1) | (data["ids"].roll(1, 1) < 5)
+    masked_BL, view = masked(views, data, Word(), rate, budget)
+    assert (masked_BL.sum(1) >= 3).all() and (masked_BL.sum(1) <= 8).all()
+    inner_BL = ~data["word"][:, 1:] & view.maskable_BL[:, 1:] & view.maskable_BL[:, :-1]
+    assert inner_BL.any() and torch.equal(masked_BL[:, 1:][inner_BL], masked_BL[:, :-1][inner_BL])
+
+
 def test_a_rate_of_units_counts_units(rows, views):
     data = rows(500, LENGTH)
     masked_BL, view = masked(views, data, Word(), 0.5, counted(of="unit"))

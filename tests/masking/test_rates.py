@@ -11,6 +11,7 @@ from maskwright.errors import RecipeError
 from maskwright.masking import Masking, ViewRecipe, Views
 from maskwright.masking.budgets import Counted, Independent
 from maskwright.masking.corruptions import Replace
+from maskwright.masking.lengths import Fixed
 from maskwright.masking.rates import (
     ByClass,
     ByToken,
@@ -18,12 +19,13 @@ from maskwright.masking.rates import (
     Linear,
     Partly,
     Quadratic,
+    Rate,
     Uniform,
     Valley,
     WarmupDecay,
 )
 from maskwright.masking.rates.positions import scaled
-from maskwright.masking.units import Segments, Token, Word
+from maskwright.masking.units import Segments, Span, Stages, Token, Word
 
 EXACT = Counted("token", "nearest", "cut", 0, None)
 MEAN = Counted("token", "random", "cut", 0, None)
@@ -83,6 +85,25 @@ def test_a_counting_budget_takes_the_mean_of_the_row(rows, views):
     assert ((view.outcome_BL > 0).sum(1) - view.rate_B * view.maskable_BL.sum(1)).abs().max() < 0.5 + 1e-6
 
 
+@pytest.mark.parametrize("of", ["unit", "token"])
+def test_units_with_a_rate_of_1_stay_apart(of, rows, views):
+    """They come first, in random order, and leave the count alone: others have what remains."""
+    data, budget = strata(rows, 3000), Counted(of, "random", "random", 0, None)
+    view = views(Word(), by_class(stop=1.0, easy=0.1), budget)(data, 0.0)["main"]
+    masked_BL, kind = view.outcome_BL > 0, data["stratum"]
+    first_BL = view.maskable_BL & (view.unit_BL == torch.arange(32))
+    counted_BL = first_BL if of == "unit" else view.maskable_BL
+    assert ((masked_BL & counted_BL).sum() / (view.rate_B * counted_BL.sum(1)).sum()).item() == pytest.approx(
+        1, abs=0.02
+    )
+    share = [masked_BL[view.maskable_BL & (kind == number)].double().mean().item() for number in range(3)]
+    assert share[1] > 0.9 and 0.05 < share[2] < 0.15 and 0.15 < share[0] < 0.3
+    few = views(Word(), by_class(stop=1.0), Counted(of, "nearest", "cut", 0, 3))(data, 0.0)["main"]
+    halves = [((few.outcome_BL > 0) & view.maskable_BL)[:, part].sum().item() for part in (slice(16), slice(16, 32))]
+    number = [(view.maskable_BL & (kind == 1))[:, part].sum().item() for part in (slice(16), slice(16, 32))]
+    assert halves[0] / number[0] == pytest.approx(halves[1] / number[1], rel=0.2)
+
+
 def test_every_token_has_the_rate_of_the_table(rows, views):
     class Table:
         rate_V = torch.linspace(0, 0.9, 60, dtype=torch.float64)
@@ -113,12 +134,15 @@ def test_a_scaled_table_has_the_mean_asked_for():
 def test_rates_by_position_do_not_go_with_segments_or_weights(rows, views, tmp_path):
     with pytest.raises(RecipeError, match="which do not steer T5 segments"):
         views(Segments(3.0), by_class(stop=0.1))
+    with pytest.raises(RecipeError, match="which do not steer span .*, then random"):
+        views(Stages([Span(Fixed(2), "token"), Token()], [0.5]), by_class(stop=0.1))
 
 
 @pytest.fixture
 def predicting():
     def make(rate, share, budget=MEAN, unit=None):
-        recipe = ViewRecipe("main", Masking(unit or Token(), budget), Constant(rate), MASK, prediction=Constant(share))
+        rate = rate if isinstance(rate, Rate) else Constant(rate)
+        recipe = ViewRecipe("main", Masking(unit or Token(), budget), rate, MASK, prediction=Constant(share))
         return Views([recipe], VOCABULARY, 0, 32, {"word": 4})
 
     return make
@@ -151,6 +175,29 @@ def test_more_predicted_than_corrupted_by_copies_with_disjoint_masks(predicting,
     again = predicting(0.2, 0.5, budget)({name: value[100:200] for name, value in data.items()}, 0.0)
     for name, view in again.items():
         assert torch.equal(view.ids_BM, made[name].ids_BM[100:200])
+
+
+@pytest.mark.parametrize("rate", [Linear(0.30, 0.15), Linear(0.1, 0.4), Uniform(0.1, 0.4)], ids=["down", "up", "drawn"])
+@pytest.mark.parametrize("budget", [MEAN, Independent(0)], ids=["mean", "expected"])
+def test_the_share_predicted_is_met_while_the_rate_moves(rate, budget, predicting, rows):
+    make = predicting(rate, 0.2, budget)
+    for progress in (0.0, 0.5, 1.0):
+        made = make(rows(6000, 32), progress)
+        predicted = sum(view.counts_BK.sum().item() for view in made.values()) / made["main"].maskable_BL.sum().item()
+        assert predicted == pytest.approx(0.2, abs=0.005), progress
+
+
+def test_a_share_that_some_rows_cannot_predict_is_refused(predicting):
+    with pytest.raises(RecipeError, match=r"^prediction.value is 0.2, which no row meets whose rate is 0, and rate"):
+        predicting(Partly(Constant(0.3), 0.5), 0.2)
+    assert list(predicting(Partly(Constant(0.3), 1.0), 0.2).recipes) == ["main"]
+
+
+def test_copies_of_a_count_of_starts_are_refused(predicting):
+    with pytest.raises(
+        RecipeError, match=r"disjoint takes the next slice of a race, and .*of=start counts spans from its beginning"
+    ):
+        predicting(0.1, 0.2, Counted("start", "nearest", "cut", 0, None), Span(Fixed(2), "token"))
 
 
 def test_copies_keep_words_whole(predicting, rows):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from tests.masking.columns import Classes
 
 from maskwright.errors import RecipeError
 from maskwright.masking import Masking, ViewRecipe
@@ -13,7 +14,7 @@ from maskwright.masking.budgets import Counted, Independent
 from maskwright.masking.corruptions import Corruption, Permute, Replace
 from maskwright.masking.draws import Draws
 from maskwright.masking.lengths import Fixed, Geometric
-from maskwright.masking.rates import Beta, Constant, Cosine, Linear, Step, Uniform
+from maskwright.masking.rates import Beta, ByClass, Constant, Cosine, Linear, Step, Uniform
 from maskwright.masking.units import Segments, Span, Token, Word
 from maskwright.masking.weights import TokenTable
 
@@ -186,3 +187,35 @@ def test_a_view_over_another_corrupts_what_is_left(rows, views):
             assert places == list(range(places[0], places[0] + len(places)))
             assert sorted(order.ids_BM[row, places].tolist()) == sorted(order.clean_BL[row, places].tolist())
     assert torch.equal(order.target_BK, order.clean_BL.gather(1, order.source_BK))
+
+
+@pytest.mark.parametrize(
+    ("unit", "budget", "rate"),
+    [
+        (Token(), Independent(0), Constant(0.2)),
+        (Word(), Independent(0), Constant(0.2)),
+        (Span(Fixed(3), "token"), Independent(0), Constant(0.2)),
+        (Segments(3.0), counted(rounding="random"), Constant(0.2)),
+        (Word(), counted(of="unit", rounding="random"), Constant(0.2)),
+        (Word(), counted(rounding="random", overshoot="random"), Uniform(0.1, 0.3)),
+    ],
+    ids=["expected", "expected-words", "expected-spans", "t5", "units", "drawn"],
+)
+def test_a_rate_over_another_view_is_a_share_of_the_whole_row(unit, budget, rate, rows, views):
+    over = ViewRecipe("over", Masking(unit, budget), rate, MASK, "over", "main")
+    made = views(Token(), 0.5, counted(rounding="random"), more=(over,), length=64)(rows(4000, 64), 0.0)["over"]
+    share = ((made.outcome_BL > 0).sum() / made.maskable_BL.sum()).item()
+    assert share == pytest.approx(0.2, abs=0.006)
+
+
+def test_rates_by_position_over_another_view_are_shares_of_the_whole_row(rows, views):
+    kinds = Classes("kind", "often")
+    rate = ByClass(kinds, {"often": 0.4}, 0.1)
+    rate.bind(None)
+    over = ViewRecipe("over", Masking(Token(), Independent(0)), rate, MASK, "over", "main")
+    data = rows(6000, 64)
+    data["kind"] = (torch.arange(64) % 2).expand(6000, 64)
+    made = views(Token(), 0.5, counted(rounding="random"), more=(over,), length=64)(data, 0.0)["over"]
+    for kind, asked in ((0, 0.1), (1, 0.4)):
+        share = (made.outcome_BL > 0)[made.maskable_BL & (data["kind"] == kind)].double().mean().item()
+        assert share == pytest.approx(asked, abs=0.006)

@@ -13,7 +13,7 @@ from maskwright.errors import RecipeError
 from maskwright.masking import Masking
 from maskwright.masking.budgets import Counted, Independent, levelled
 from maskwright.masking.lengths import Fixed
-from maskwright.masking.units import Marked, OneOf, Span, Token, Word
+from maskwright.masking.units import Marked, Mixed, OneOf, Span, Token, Word
 from maskwright.masking.weights import ByClass, First, Given, LiveLoss, Scores
 
 EXACT = Counted("token", "nearest", "cut", 0, None)
@@ -232,6 +232,13 @@ def test_running_losses_follow_the_places_and_only_classes_that_were_seen(rows, 
 def test_orders_and_choices_need_a_budget_that_counts(weight):
     with pytest.raises(RecipeError, match="is an order or a choice, which no deadline turns into a rate"):
         Masking(Marked("word"), Independent(0), weight)
+
+
+@pytest.mark.parametrize("unit", [Span(Fixed(2), "token"), Mixed([Span(Fixed(2), "token"), Token()], [0.5, 0.5])])
+@pytest.mark.parametrize("weight", [live_loss(), bound(First(TAGS, None, 1.0, "later"))])
+def test_orders_and_choices_of_units_do_not_go_with_spans(weight, unit):
+    with pytest.raises(RecipeError, match="is an order or a choice of units, and of .* only move the starts; use"):
+        Masking(unit, EXACT, weight)
 
 
 def test_unknown_classes_are_named():

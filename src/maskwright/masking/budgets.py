@@ -20,7 +20,9 @@ from maskwright.masking.weights import Weight
 
 
 class Budget(ABC):
-    """Turns a rate into the positions taken from the head of the race."""
+    """Turns a rate into the positions taken from the head of the race. slices: another view may take the next ones."""
+
+    slices = True
 
     @abstractmethod
     def check(self, unit: Unit, weight: Weight | None) -> None:
@@ -57,7 +59,7 @@ class Independent(Budget):
                 f"masking.weight ({weight.describe()}) is an order or a choice, which no deadline turns into a rate; "
                 "use masking/budget=exact or whole."
             )
-        if weight is not None and unit.counts_starts:
+        if weight is not None and unit.covers:
             raise RecipeError(
                 f"masking.weight moves where {unit.describe()} units start, which no deadline turns into a rate; "
                 "use masking/budget=exact."
@@ -77,12 +79,16 @@ class Independent(Budget):
     def take(self, arrivals: Arrivals, field: Field, rate_B: Tensor, draws: Draws, most: int) -> tuple[Tensor, Tensor]:
         ranking = rank(arrivals.time_BL, field.available_BL, most)
         deadline_B = rate_B if field.passed_B is None else rate_B + field.passed_B
-        if arrivals.weight_BL is not None:
+        if arrivals.weight_BL is None:
+            deadline_B = field.of_maskable(deadline_B)
+        else:
             weight_BL = arrivals.weight_BL.masked_fill(~field.maskable_BL, 0.0)
             deadline_B = levelled(deadline_B * field.maskable_B, weight_BL)
-        early_BL = arrivals.time_BL <= deadline_B[:, None]
-        rank_K = torch.arange(most, device=rate_B.device)
-        return ranking.place_BK, ranking.arrives_BK & (early_BL.gather(1, ranking.place_BK) | (rank_K < self.at_least))
+        taken_BK = (arrivals.time_BL <= deadline_B[:, None]).gather(1, ranking.place_BK)
+        if self.at_least:
+            unit_BK = _unit_rank(ranking, arrivals)
+            taken_BK = taken_BK | (unit_BK <= unit_BK[:, min(self.at_least, most) - 1, None])
+        return ranking.place_BK, ranking.arrives_BK & taken_BK
 
 
 def levelled(wanted_B: Tensor, weight_BL: Tensor) -> Tensor:
@@ -128,6 +134,7 @@ class Counted(Budget):
             )
         self.of, self.rounding, self.overshoot = of, rounding, overshoot
         self.at_least, self.at_most = at_least, at_most
+        self.slices = of != "start"
 
     def check(self, unit: Unit, weight: Weight | None) -> None:
         if self.of == "start" and not unit.counts_starts:
@@ -187,32 +194,33 @@ class Counted(Budget):
             return self._take_starts(arrivals, field, rate_B, draws, most)
         if self.of == "unit":
             ranking = rank(arrivals.time_BL, field.available_BL, most)
-            wanted_B = self._count_all(rate_B, field.maskable_BL & _unit_starts(arrivals), draws)
-            return ranking.place_BK, ranking.arrives_BK & (_unit_rank(ranking) < wanted_B[:, None])
+            units_BL = field.maskable_BL & _unit_starts(arrivals)
+            wanted_B = self._count_all(field.of_maskable(rate_B), units_BL, draws)
+            return ranking.place_BK, ranking.arrives_BK & (_unit_rank(ranking, arrivals) < wanted_B[:, None])
         wanted_B = self.wanted(rate_B, field, draws)
         if self.overshoot == "skip":
-            return self._take_skipping(rank(arrivals.time_BL, field.available_BL, field.shape[1]), wanted_B, most)
+            ranking = rank(arrivals.time_BL, field.available_BL, field.shape[1])
+            return self._take_skipping(ranking, _unit_rank(ranking, arrivals), wanted_B, most)
         ranking = rank(arrivals.time_BL, field.available_BL, most)
         counts_BK = ranking.arrives_BK & (torch.arange(most, device=rate_B.device) < wanted_B[:, None])
         if self.overshoot != "cut":
-            counts_BK = self._whole_last(ranking, counts_BK, wanted_B, draws)
+            counts_BK = self._whole_last(ranking, _unit_rank(ranking, arrivals), counts_BK, wanted_B, draws)
         return ranking.place_BK, counts_BK
 
-    def _whole_last(self, ranking: Ranking, counts_BK: Tensor, wanted_B: Tensor, draws: Draws) -> Tensor:
-        """Take the unit at the boundary whole or not at all."""
+    def _whole_last(
+        self, ranking: Ranking, unit_BK: Tensor, counts_BK: Tensor, wanted_B: Tensor, draws: Draws
+    ) -> Tensor:
+        """Take the unit at the boundary whole or not at all; whole where `at_least` needs it."""
         last_B1 = (wanted_B - 1).clamp(min=0)[:, None]
-        in_last_BK = (
-            (ranking.time_BK == ranking.time_BK.gather(1, last_B1)) & ranking.arrives_BK & (wanted_B > 0)[:, None]
-        )
+        in_last_BK = (unit_BK == unit_BK.gather(1, last_B1)) & ranking.arrives_BK & (wanted_B > 0)[:, None]
         fits_B = (in_last_BK & counts_BK).sum(1)
         take_B = fits_B > 0
         if self.overshoot == "random":
-            take_B = draws("overshoot", 1)[:, 0] * in_last_BK.sum(1) < fits_B
+            take_B = (draws("overshoot", 1)[:, 0] * in_last_BK.sum(1) < fits_B) | (wanted_B <= self.at_least)
         return torch.where(in_last_BK, take_B[:, None], counts_BK)
 
-    def _take_skipping(self, ranking: Ranking, wanted_B: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    def _take_skipping(self, ranking: Ranking, unit_BL: Tensor, wanted_B: Tensor, most: int) -> tuple[Tensor, Tensor]:
         """Greedy: each unit in turn is taken if it still fits."""
-        unit_BL = _unit_rank(ranking)
         size_BL = torch.zeros_like(unit_BL).scatter_add_(1, unit_BL, ranking.arrives_BK.long()).gather(1, unit_BL)
         fits_BL = ranking.arrives_BK
         # Every pass settles at least one more unit that fits the room left, so passes are fewer than the longest unit.
@@ -234,7 +242,7 @@ class Counted(Budget):
         assert arrivals.start_BS is not None
         ranking = rank(arrivals.time_BL, field.available_BL, most)
         starts_BS = arrivals.start_BS
-        wanted_B = self._count_all(rate_B, starts_BS.isfinite(), draws)
+        wanted_B = self._count_all(field.of_maskable(rate_B), starts_BS.isfinite(), draws)
         last_B1 = starts_BS.sort(1).values.gather(1, (wanted_B - 1).clamp(min=0)[:, None])
         covered_BL = (arrivals.time_BL <= last_B1) & (wanted_B > 0)[:, None]
         return ranking.place_BK, ranking.arrives_BK & covered_BL.gather(1, ranking.place_BK)
@@ -246,9 +254,11 @@ def _unit_starts(arrivals: Arrivals) -> Tensor:
     return unit_BL != torch.nn.functional.pad(unit_BL, (1, 0), value=-(1 << 40))[:, :-1]
 
 
-def _unit_rank(ranking: Ranking) -> Tensor:
-    """Int64 [B, K]: how many units arrived before each position's."""
-    return torch.nn.functional.pad((ranking.time_BK[:, 1:] != ranking.time_BK[:, :-1]).cumsum(1), (1, 0))
+def _unit_rank(ranking: Ranking, arrivals: Arrivals) -> Tensor:
+    """Int64 [B, K]: how many units arrived before each position's. Units may arrive together, one behind the other."""
+    time_BK, unit_BK = ranking.time_BK, arrivals.unit_BL.gather(1, ranking.place_BK)
+    other_BK = (time_BK[:, 1:] != time_BK[:, :-1]) | (unit_BK[:, 1:] != unit_BK[:, :-1])
+    return torch.nn.functional.pad(other_BK.cumsum(1), (1, 0))
 
 
 def _sum_by_unit_end(taken_BL: Tensor, unit_BL: Tensor) -> Tensor:

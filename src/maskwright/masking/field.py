@@ -46,6 +46,13 @@ class Field:
         """Positions of each row that rates are shares of, int64: the maskable ones."""
         return self.maskable_BL.sum(1) if self.base_B is None else self.base_B
 
+    def of_maskable(self, rate: Tensor) -> Tensor:
+        """A rate [B] or [B, L] as a share of the maskable positions, at most 1, where it is one of more."""
+        if self.base_B is None:
+            return rate
+        more_B = self.base_B / self.maskable_BL.sum(1).clamp(min=1)
+        return (rate * more_B.view(-1, *[1] * (rate.ndim - 1))).clamp(max=1)
+
     def column(self, column: str | Column) -> Tensor:
         """The annotation [B, L]."""
         return self.columns[named(column)]

@@ -34,7 +34,8 @@ class Pace:
         """Arrival times [B, L] of positions from their noise. With rates of their own, P(arrival <= rate_B) is each
         position's rate."""
         if self.rate_BL is not None:
-            return race.weighted(u_BL, self._own_BL)
+            soon_BL = u_BL * _SOON  # a rate of 1 is a weight of infinity: such units come first, in random order
+            return torch.where(self._own_BL.isinf(), soon_BL, race.weighted(u_BL, self._own_BL))
         return u_BL if self.weight is None else self.weight.arrivals(u_BL, self.field, self.draws)
 
     @cached_property
@@ -45,6 +46,9 @@ class Pace:
     @cached_property
     def _own_BL(self) -> Tensor:
         assert self.rate_BL is not None
-        mean_B1 = self.rate_B.clamp(max=1 - 1e-12)[:, None]
-        own_BL = torch.log1p(-self.rate_BL) / torch.log1p(-mean_B1)  # a rate of 1 arrives at once: weight infinity
+        mean_B1 = self.field.of_maskable(self.rate_B).clamp(max=1 - 1e-12)[:, None]
+        own_BL = torch.log1p(-self.field.of_maskable(self.rate_BL)) / torch.log1p(-mean_B1)
         return torch.where(self.rate_BL > 0, own_BL, 0.0)
+
+
+_SOON = 2.0**-40  # times below it belong to units with a rate of 1

@@ -43,6 +43,11 @@ class Masking:
             raise RecipeError(
                 f"masking.weight does not steer {unit.describe()}; use masking=random or masking=whole_word with it."
             )
+        if weight is not None and weight.counted_only and unit.covers:
+            raise RecipeError(
+                f"masking.weight ({weight.describe()}) is an order or a choice of units, and of {unit.describe()} it "
+                "could only move the starts; use masking=random or masking=whole_word with it."
+            )
         budget.check(unit, weight)
         self.unit, self.budget, self.weight = unit, budget, weight
 
@@ -55,7 +60,7 @@ class Masking:
         """Raises RecipeError where `rate` means nothing here."""
         if not rate.by_position:
             return
-        if not self.unit.weighs or self.unit.counts_starts:
+        if not self.unit.weighs or self.unit.covers:
             raise RecipeError(
                 f"rate ({rate.describe()}) gives positions rates of their own, which do not steer "
                 f"{self.unit.describe()}; use masking=random or masking=whole_word with it."

@@ -52,6 +52,13 @@ class ViewRecipe:
     prediction: Schedule | None = None
     loss_weight: Weight | None = None
 
+    def __post_init__(self) -> None:
+        if self.prediction is not None and self.prediction.highest > 0 and self.rate.lowest == 0:
+            raise RecipeError(
+                f"prediction.value is {self.prediction.highest:g}, which no row meets whose rate is 0, and rate "
+                f"({self.rate.describe()}) has such rows; choose a rate that stays above 0."
+            )
+
     @property
     def columns(self) -> tuple[str | Column, ...]:
         """Annotations that the data must carry."""
@@ -60,10 +67,10 @@ class ViewRecipe:
 
     @property
     def copies(self) -> int:
-        """Copies of the rows that the rate of prediction needs, this view among them."""
-        if self.prediction is None:
+        """Copies of the rows that the rate of prediction needs where the rate is lowest, this view among them."""
+        if self.prediction is None or self.prediction.highest == 0:
             return 1
-        return max(1, math.ceil(self.prediction.highest / max(self.rate.highest, 1e-9) - 1e-9))
+        return math.ceil(self.prediction.highest / self.rate.lowest - 1e-9)
 
     def bind(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Let its parts learn token ids and open tables, once the data is ready."""
@@ -148,6 +155,11 @@ class Views:
                 raise RecipeError(
                     f"{name}.relation=over needs tokens in their places, and views.{recipe.to} moves them."
                 )
+        elif recipe.relation == "disjoint" and not recipe.masking.budget.slices:
+            raise RecipeError(
+                f"{name}.relation=disjoint takes the next slice of a race, and masking.budget.of=start counts spans "
+                "from its beginning; use masking.budget.of=token."
+            )
         elif recipe.masking.unit.planned and recipe.relation != "same":
             raise RecipeError(
                 f"{name}.relation={recipe.relation} needs one race with two deadlines, and "
@@ -241,7 +253,8 @@ class Views:
         rate_B, rate_BL = recipe.rate(field.progress, own), None
         if recipe.rate.by_position:
             rate_BL = recipe.rate.at_positions(field)
-            rate_B = (rate_BL * field.maskable_BL).sum(1) / field.maskable_B.clamp(min=1)
+            reached_BL = field.of_maskable(rate_BL) * field.maskable_BL
+            rate_B = reached_BL.sum(1) / field.maskable_B.clamp(min=1)
         return _Chosen(recipe.masking.select(field, rate_B, rate_BL, race, self.most[recipe.name]), rate_B)
 
     def _laid(

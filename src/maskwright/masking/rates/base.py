@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 
 class Rate(ABC):
-    """A masking rate. highest: it bounds the rate over the whole run; the static capacity of a step follows from it.
+    """A masking rate. highest, lowest: they bound the rate over the whole run; the static capacity of a step and the
+    number of copies follow from them.
 
     columns: annotations that it reads. by_position: positions have rates of their own, whose mean is the row's rate.
     """
 
     highest: float
+    lowest: float
     columns: tuple[str | Column, ...] = ()
     by_position = False
 

@@ -15,15 +15,15 @@ class Uniform(Rate):
     """A rate for each sequence, uniform between `low` and `high` (as masked diffusion draws its time)."""
 
     def __init__(self, low: float, high: float) -> None:
-        self.low, self.highest = share_of("rate.low", low), share_of("rate.high", high)
+        self.lowest, self.highest = share_of("rate.low", low), share_of("rate.high", high)
         if low > high:
             raise RecipeError(f"rate.low is {low} and rate.high {high}; exchange them.")
 
     def __call__(self, progress: float, draws: Draws) -> Tensor:
-        return self.low + (self.highest - self.low) * draws("rate", 1)[:, 0]
+        return self.lowest + (self.highest - self.lowest) * draws("rate", 1)[:, 0]
 
     def describe(self) -> str:
-        return f"U({100 * self.low:.3g}%, {100 * self.highest:.3g}%)"
+        return f"U({100 * self.lowest:.3g}%, {100 * self.highest:.3g}%)"
 
 
 class Beta(Rate):
@@ -34,7 +34,7 @@ class Beta(Rate):
     def __init__(self, alpha: float, beta: float, low: float, high: float) -> None:
         from scipy.special import betaincinv
 
-        self.low, self.highest = share_of("rate.low", low), share_of("rate.high", high)
+        self.lowest, self.highest = share_of("rate.low", low), share_of("rate.high", high)
         if low > high:
             raise RecipeError(f"rate.low is {low} and rate.high {high}; exchange them.")
         if alpha <= 0 or beta <= 0:
@@ -47,10 +47,10 @@ class Beta(Rate):
         left_B = at_B.long().clamp(max=self._GRID - 1)
         quantiles = self._quantiles.to(at_B.device)
         share_B = torch.lerp(quantiles[left_B], quantiles[left_B + 1], at_B - left_B)
-        return self.low + (self.highest - self.low) * share_B
+        return self.lowest + (self.highest - self.lowest) * share_B
 
     def describe(self) -> str:
-        return f"Beta({self.alpha:g}, {self.beta:g}) in {100 * self.low:.3g}%..{100 * self.highest:.3g}%"
+        return f"Beta({self.alpha:g}, {self.beta:g}) in {100 * self.lowest:.3g}%..{100 * self.highest:.3g}%"
 
 
 class Partly(Rate):
@@ -63,6 +63,7 @@ class Partly(Rate):
                 f"rate.rate ({rate.describe()}) gives positions rates of their own; give one for whole rows."
             )
         self.highest, self.columns = rate.highest, rate.columns
+        self.lowest = rate.lowest if self.share == 1 else 0.0
 
     def __call__(self, progress: float, draws: Draws) -> Tensor:
         there_B = draws("partly", 1)[:, 0] < self.share

@@ -42,7 +42,8 @@ class ByClass(ByPosition):
         self.column, self.columns = column, (column,)
         self.rates = {name: share_of(f"rate.rates.{name}", rate) for name, rate in rates.items()}
         self.other = share_of("rate.other", other)
-        self.highest = max([self.other, *self.rates.values()])
+        rates = [self.other, *self.rates.values()]
+        self.highest, self.lowest = max(rates), min(rates)
 
     def bind(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._rate_C = torch.full((len(self.column.names),), self.other, dtype=torch.float64)
@@ -70,7 +71,7 @@ class ByToken(ByPosition):
         self.table = table
         self.columns = () if isinstance(table, str) else (table,)
         self.value = None if value is None else share_of("rate.value", value)
-        self.highest = 1.0
+        self.highest, self.lowest = 1.0, 0.0
         if isinstance(table, str):
             self._given = token_values(table, "rate.table")
             if not all(0 <= rate <= 1 for rate in self._given.values()):

@@ -31,7 +31,7 @@ class Constant(Schedule):
     """The same rate throughout (BERT's 0.15, arXiv 1810.04805; 0.40 in arXiv 2202.08005)."""
 
     def __init__(self, value: float) -> None:
-        self.highest = self.value = share_of("rate.value", value)
+        self.highest = self.lowest = self.value = share_of("rate.value", value)
 
     def at(self, progress: float) -> float:
         return self.value
@@ -45,7 +45,7 @@ class _Moving(Schedule):
 
     def __init__(self, start: float, end: float) -> None:
         self.start, self.end = share_of("rate.start", start), share_of("rate.end", end)
-        self.highest = max(self.start, self.end)
+        self.highest, self.lowest = max(self.start, self.end), min(self.start, self.end)
 
     def describe(self) -> str:
         return f"{100 * self.start:.3g}% -> {100 * self.end:.3g}%"
@@ -98,7 +98,8 @@ class WarmupDecay(Schedule):
         if not 0 < warmup < 1:
             raise RecipeError(f"rate.warmup is {warmup}; it is a share of training between 0 and 1, both excluded.")
         self.warmup = warmup
-        self.highest = max(self.start, self.peak, self.end)
+        rates = (self.start, self.peak, self.end)
+        self.highest, self.lowest = max(rates), min(rates)
 
     def at(self, progress: float) -> float:
         if progress < self.warmup:

@@ -19,13 +19,15 @@ class Unit(ABC):
     """A way of cutting a row into pieces that are masked as one.
 
     columns: annotations that it reads. planned: it must know beforehand how many positions will be masked.
-    counts_starts: a budget may count the spans that it starts. weighs: weights and rates by position may steer it.
-    gaps: it may ask for insertions between positions (spans of length zero).
+    counts_starts: a budget may count the spans that it starts. covers: a position is masked by the earliest span over
+    it, so that weights move where spans start. weighs: weights and rates by position may steer it. gaps: it may ask for
+    insertions between positions (spans of length zero).
     """
 
     columns: tuple[str | Column, ...] = ()
     planned = False
     counts_starts = False
+    covers = False
     weighs = True
     gaps = False
 

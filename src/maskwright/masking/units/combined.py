@@ -18,7 +18,7 @@ from maskwright.masking.units.base import Unit
 
 
 class _Several(Unit):
-    """Several units; it claims only what all of them can."""
+    """Several units; it claims only what all of them can, and asks what one of them needs."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
         self.units = list(units)
@@ -32,6 +32,7 @@ class _Several(Unit):
             columns += [column for column in unit.columns if column not in columns]
         self.columns = tuple(columns)
         self.weighs = all(unit.weighs for unit in self.units)
+        self.covers = any(unit.covers for unit in self.units)
 
     def longest(self, longest: Mapping[str, int]) -> int:
         return max(unit.longest(longest) for unit in self.units)

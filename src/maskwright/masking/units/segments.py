@@ -33,7 +33,7 @@ class Segments(Unit):
 
     def arrivals(self, field: Field, pace: Pace, wanted_B: Tensor) -> Arrivals:
         length = field.shape[1]
-        visible_B = field.maskable_B - wanted_B
+        visible_B = field.maskable_BL.sum(1) - wanted_B
         pieces_B = (wanted_B / self.mean_length).round().long().clamp(min=1)
         pieces_B = torch.minimum(torch.minimum(pieces_B, wanted_B), visible_B.clamp(min=1))
         masked_BL = _composition(pace.draws("segment.masked", length), wanted_B, pieces_B)

@@ -30,7 +30,7 @@ class Span(Unit):
     lengths: how many pieces a span has. over: `word`, `token`, or a column. A weight steers where spans start.
     """
 
-    counts_starts = True
+    counts_starts = covers = True
 
     def __init__(self, lengths: Lengths, over: str | Column = "word") -> None:
         self.lengths, self.over = lengths, over
