@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from maskwright.comparison.comparison import Options, compare_runs
@@ -110,6 +112,107 @@ def test_other_text_is_never_compared(make_run, tmp_path):
         assert len({arm.group for arm in result.arms}) == 2 and all(pair.p is None for pair in result.pairs)
     shared = compare_runs(runs, Options(metric="evaluation/pairs/accuracy"))  # it brings its own data
     assert {arm.group for arm in shared.arms} == {"A"} and shared.pairs[0].n == 2
+
+
+@pytest.fixture
+def evaluated(make_run, tmp_path):
+    """`evaluated("pairs", "accuracy", [{...}, {...}])`: two arms, and what their results.json say beside the figure."""
+
+    def make(suite, figure, documents, corpora=("c", "c"), tokenizers=("t", "t"), config=({}, {})):
+        for arm, document, corpus, tokenizer, more in zip("ab", documents, corpora, tokenizers, config):
+            for seed in (1, 2):
+                prints = {"corpus": corpus, "tokenizer": tokenizer}
+                folder = make_run(f"{arm}{seed}", {"data": arm, "seed": seed, **more}, facts={"fingerprints": prints})
+                path = folder / "evaluation" / suite / "results.json"
+                path.parent.mkdir(parents=True)
+                path.write_text(json.dumps({"figures": {figure: 0.5 + seed * (arm == "a") / 10}, **document}))
+        return compare_runs(find([tmp_path / "sweep"]), Options(metric=f"evaluation/{suite}/{figure}"))
+
+    return make
+
+
+def compared(result):
+    (pair,) = result.pairs
+    return pair.difference is not None
+
+
+FULL = {"settings": {"most": None, "plan": "word_l2r"}, "precision": "32", "facts": {"skipped": {"x": 1}}}
+SOME = {"settings": {"most": 50, "plan": "original"}, "precision": "32", "facts": {"skipped": {}}}
+WORDS = {"passages": 768, "words": 48, "rate": 0.15, "text": "k", "unknown_tokens": 0.1}
+RULER = {"settings": {"rates": [0.15]}, "precision": "32"}
+RULER["facts"] = {"corpus": "shared", "words": WORDS, "rows": 16, "row_length": 32}
+
+
+def test_evaluations_with_other_settings_are_not_compared(evaluated):
+    result = evaluated("pairs", "accuracy", [FULL, SOME])
+    assert not compared(result) and [arm.rank for arm in result.arms] == [1, 1]
+    said = next(one.text for one in result.warned if one.about == "not one ruler")
+    assert "differ in evaluation.most and evaluation.plan are not compared" in said and "same settings" in said
+
+
+def test_evaluations_with_one_setting_are_compared_whatever_was_skipped(evaluated):
+    assert compared(evaluated("pairs", "accuracy", [FULL, {**FULL, "facts": {"skipped": {}}}]))
+
+
+def test_evaluations_in_other_precision_are_not_compared(evaluated):
+    assert not compared(evaluated("pairs", "accuracy", [FULL, {**FULL, "precision": "bf16"}]))
+
+
+def test_a_suite_during_training_has_its_settings_in_the_recipe(evaluated):
+    ran = [{"evaluation": {"suites": {"cloze": {"most": most}}}} for most in (None, 50)]
+    assert not compared(evaluated("cloze", "accuracy", [{"facts": {}}, {"facts": {}}], config=ran))
+
+
+@pytest.mark.parametrize("changed", [{"text": "K"}, {"words": 16}, {"rate": 0.3}, {"passages": 10}])
+def test_words_of_other_passages_are_not_compared(evaluated, changed):
+    other = {**RULER, "facts": {**RULER["facts"], "words": WORDS | changed}}
+    assert not compared(evaluated("ruler", "ruler/word_bits_per_byte", [RULER, other]))
+
+
+def test_words_of_one_text_are_compared_over_corpora_tokenizers_and_grids(evaluated):
+    other = {**RULER, "settings": {"rates": []}}
+    other["facts"] = {**RULER["facts"], "words": WORDS | {"unknown_tokens": 0.0}, "rows": 8}
+    assert compared(evaluated("ruler", "ruler/word_bits_per_byte", [RULER, other], corpora="cC", tokenizers="tT"))
+
+
+def test_the_ruler_on_shared_data_is_one_whatever_the_training_corpus(evaluated):
+    """The cure that is printed for runs on several corpora."""
+    assert compared(evaluated("ruler", "ruler/loss", [RULER, RULER], corpora="cC"))
+
+
+def test_the_ruler_on_shared_data_is_not_one_for_two_tokenizers(evaluated):
+    assert not compared(evaluated("ruler", "ruler/loss", [RULER, RULER], tokenizers="tT"))
+
+
+@pytest.mark.parametrize("changed", [{"rows": 8}, {"row_length": 64}, {"words": WORDS | {"text": "K"}}])
+def test_another_ruler_of_evaluate_is_another_quantity(evaluated, changed):
+    other = {**RULER, "facts": RULER["facts"] | changed}
+    assert not compared(evaluated("ruler", "ruler/loss", [RULER, other]))
+
+
+def test_a_loss_under_own_masks_is_not_compared_between_masks(make_run, tmp_path):
+    """A rate sweep would crown the lowest rate."""
+    for number, (rate, seed) in enumerate((rate, seed) for rate in (0.15, 0.4) for seed in (1, 2)):
+        make_run(str(number), {"rate.value": rate, "seed": seed}, figures={"heldout/mlm": 5 + rate + seed / 10})
+    runs = find([tmp_path / "sweep"])
+    result = compare_runs(runs, Options(metric="heldout/mlm"))
+    assert not compared(result) and [arm.rank for arm in result.arms] == [1, 1]
+    assert "differ in rate are not compared by heldout/mlm" in result.warned[0].text
+    assert "ruler/loss hides the same tokens for all" in result.warned[0].text
+    assert compared(compare_runs(runs, Options(metric="ruler/loss")))
+
+
+def test_a_loss_under_equal_masks_is_compared(make_run, tmp_path):
+    for number, (lr, seed) in enumerate((lr, seed) for lr in (0.1, 0.2) for seed in (1, 2)):
+        make_run(str(number), {"optimizer.lr": lr, "seed": seed}, figures={"heldout/mlm": 5 + lr + seed / 10})
+    assert compared(compare_runs(find([tmp_path / "sweep"]), Options(metric="heldout/mlm")))
+
+
+def test_no_two_of_many_rulers_share_a_name(make_run, tmp_path):
+    for rows in range(1, 54):
+        make_run(str(rows), {"ruler.rows": rows}, validations=0)
+    groups = choose(find([tmp_path / "sweep"])).groups
+    assert len(set(groups)) == 53 and groups[:1] + groups[25:28] + groups[52:] == ["A", "Z", "A1", "B1", "A2"]
 
 
 def test_another_ruler_is_another_quantity(make_run, tmp_path):

@@ -126,7 +126,7 @@ def _pairs(values_SA: pd.DataFrame, arms: Sequence[Arm], options: Options) -> li
         pairs += statistics.measure(values_SA[own], names, options.alpha, options.spread)
     statistics.correct(pairs, options.alpha, options.power)
     apart = [
-        Pair(a.arm, b.arm, reason="not the same quantity: other data or tokenizer")
+        Pair(a.arm, b.arm, reason="not the same quantity: other data, tokenizer, masks or settings")
         for a, b in wanted
         if a.group != b.group
     ]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from maskwright.comparison.differences import flat
 from maskwright.comparison.runs import Run
 from maskwright.errors import RecipeError
 
 DEFAULT = "ruler/loss"
 WORD_LEVEL = "word_bits_per_byte"  # words masked by character offsets: the same text whatever the tokenizer
+ANY_TOKENIZER = (WORD_LEVEL, "causal/bits_per_byte", "nats", "per_word", "nats_per_byte")  # ends of such names
+HIDES = ("masking", "rate", "corruption", "prediction", "loss_weight", "views")  # a run's own masks, on held-out rows
 LOWER = {
     "loss", "nats", "perplexity", "ppl", "bits", "byte", "bpb", "mse", "rmse", "mae", "error", "brier", "ece",
     "seconds", "flops", "heldout",
@@ -81,11 +85,7 @@ def choose(runs: Sequence[Run], wanted: str | None = None, better: str | None = 
             "masks other characters of them, so small differences mean nothing."
         )
         return Metric(name, direction(name, better), ["A" if group else "" for group in groups], [note])
-    cure = (
-        "measure them with the evaluation suite that masks words by character offsets"
-        if differing == ["tokenizer"]
-        else "run them on one corpus, or compare by an evaluation on shared data (--metric evaluation/...)"
-    )
+    cure = _cure(differing)
     note = f"Runs that differ in {what} are not compared by {name}: it is another quantity in each group; {cure}."
     return Metric(name, direction(name, better), groups, [note])
 
@@ -94,7 +94,9 @@ def _groups(runs: Sequence[Run], name: str) -> tuple[list[str], list[str]]:
     """A letter per run, and in which respects the groups differ."""
     marks = [_marks(run, name) if run.figure(name) is not None else None for run in runs]
     kinds = list(dict.fromkeys(tuple(mark.items()) for mark in marks if mark is not None))
-    letters = {kind: chr(ord("A") + min(index, 25)) for index, kind in enumerate(kinds)}
+    letters = {
+        kind: f"{chr(ord('A') + index % 26)}{index // 26 or ''}" for index, kind in enumerate(kinds)
+    }  # ... Z, A1
     differing = [
         key
         for key in dict.fromkeys(key for kind in kinds for key, _ in kind)
@@ -103,17 +105,56 @@ def _groups(runs: Sequence[Run], name: str) -> tuple[list[str], list[str]]:
     return ["" if mark is None else letters[tuple(mark.items())] for mark in marks], differing
 
 
+def _cure(differing: Sequence[str]) -> str:
+    if differing == ["tokenizer"]:
+        return "measure them with the evaluation suite that masks words by character offsets"
+    if set(differing) <= set(HIDES):
+        return "ruler/loss hides the same tokens for all"
+    if not {"corpus", "tokenizer", "held-out rows measured"} & set(differing):
+        return "evaluate them with the same settings"
+    return "run them on one corpus, or compare by an evaluation on shared data (--metric evaluation/...)"
+
+
 def _marks(run: Run, name: str) -> dict[str, str]:
-    """What must be equal for a figure to mean the same: none for evaluations, which bring data of their own."""
+    """What must be equal for a figure to mean the same."""
     prints, config = run.facts.get("fingerprints", {}), run.config or {}
+    suite = max((path for path in run.evaluations if name.startswith(path + "/")), key=len, default=None)
+    if suite is not None:
+        return _evaluation_marks(run, suite, name.removeprefix(suite + "/"))
     if not re.search(r"(^|/)(ruler|heldout)/", name):
         return {}
     data = {"corpus": str(prints.get("corpus", "unknown"))}
     if name.endswith(WORD_LEVEL):
         return data
-    ruler = config.get("ruler", {}) if "ruler/" in name else {"rows": config.get("heldout_rows")}
+    own = "ruler/" not in name
+    ruler = {"rows": config.get("heldout_rows")} if own else config.get("ruler", {})
     rows = ", ".join(f"{key} {value}" for key, value in ruler.items())
-    return data | {"tokenizer": str(prints.get("tokenizer", "unknown")), "held-out rows measured": rows}
+    hides = {group: str(config.get(group)) for group in HIDES} if own else {}
+    return data | {"tokenizer": str(prints.get("tokenizer", "unknown")), "held-out rows measured": rows} | hides
+
+
+def _evaluation_marks(run: Run, suite: str, figure: str) -> dict[str, str]:
+    """Of a figure of an evaluation: its settings, precision and, where it read held-out text, that text.
+
+    A suite that ran during training has its settings in the run's recipe.
+    """
+    kept, facts = run.evaluations[suite], run.evaluations[suite].get("facts", {})
+    own: Any = (run.config or {}).get("evaluation") or {}
+    settings = kept.get("settings", (own.get("suites") or {}).get(suite.removeprefix("evaluation/"), {}))
+    marks = {"evaluation.precision": str(kept.get("precision", "32"))}
+    words = {key: value for key, value in (facts.get("words") or {}).items() if key != "unknown_tokens"}
+    if words and figure.endswith(ANY_TOKENIZER):
+        return marks | {f"evaluation's {key}": str(value) for key, value in words.items()}
+    marks |= {f"evaluation.{key}": str(value) for key, value in flat(settings).items()}
+    if "corpus" not in facts:  # it brings its own data
+        return marks
+    read = {key: facts.get(key) for key in ("corpus", "rows", "row_length")} | {
+        "text": facts.get("text", words.get("text"))
+    }
+    marks |= {f"evaluation's {key}": str(value) for key, value in read.items()}
+    if not figure.endswith(ANY_TOKENIZER):
+        marks["tokenizer"] = str(run.facts.get("fingerprints", {}).get("tokenizer", "unknown"))
+    return marks
 
 
 def _shared(runs: Sequence[Run]) -> list[str]:

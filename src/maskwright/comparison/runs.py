@@ -28,7 +28,7 @@ class Run:
     state: finished | failed | preempted | unfinished | missing. reason: why it is not finished, or has no figures.
     command: runs it again, or goes on with it. config: the resolved recipe, None when the run ended before it was
     written; facts: run.json; figures: metrics.json and, under `evaluation/<suite>/`, the numbers of each results.json;
-    overrides: what the command line said.
+    evaluations: the rest of each results.json by its folder, `evaluation/<suite>`; overrides: what the command line said.
     """
 
     folder: Path
@@ -38,6 +38,7 @@ class Run:
     config: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     ended: float = 0.0  # seconds since 1970, for telling which of two equal runs is newer
 
@@ -98,7 +99,11 @@ def read_run(folder: Path) -> Run:
     """The run in `folder`; whatever is missing or broken there is said in `reason`."""
     status, figures = read_status(folder), _json(folder / "metrics.json")
     overrides = [str(word) for word in status.get("overrides", [])]
-    run = Run(folder, FINISHED, figures=figures | _evaluations(folder), overrides=overrides)
+    run = Run(folder, FINISHED, overrides=overrides)
+    run.evaluations = _evaluations(folder)
+    run.figures = dict(figures)
+    for suite, kept in run.evaluations.items():
+        run.figures |= numbers(kept.pop("figures", kept), suite)
     run.config, run.facts = _config(folder / "config.yaml"), _json(folder / "run.json")
     run.ended = float(status.get("ended") or _touched(folder) or 0.0)
     run.command = str(status.get("command") or rerun_command(folder, overrides))
@@ -131,13 +136,10 @@ def _ago(folder: Path) -> str:
     return "unknown" if touched is None else f"{duration(max(0.0, time.time() - touched))} ago"
 
 
-def _evaluations(folder: Path) -> dict[str, float]:
-    """Every number in evaluation/<suite>/results.json, by its path."""
-    found: dict[str, float] = {}
-    for path in sorted((folder / "evaluation").glob("**/results.json")):
-        kept, suite = _json(path), path.parent.relative_to(folder).as_posix()
-        found |= numbers(kept.get("figures", kept), suite)
-    return found
+def _evaluations(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every evaluation/<suite>/results.json, by the folder that it lies in."""
+    paths = sorted((folder / "evaluation").glob("**/results.json"))
+    return {path.parent.relative_to(folder).as_posix(): _json(path) for path in paths}
 
 
 def numbers(tree: Any, prefix: str) -> dict[str, float]:
