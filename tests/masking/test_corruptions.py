@@ -261,6 +261,35 @@ def test_a_word_becomes_its_neighbour_and_one_without_is_left_to_the_other_stage
     assert (view.ids_BM[:, 4:12] == 4).all() and (view.outcome_BL[:, 4:12] == Outcome.MASKED).all()
 
 
+@pytest.mark.parametrize(
+    ("stage", "left", "changed"),
+    [
+        (Exchange(1.0, Words(), "word"), Outcome.KEPT, Outcome.REPLACED),
+        (Similar(1.0, Nearest(), 1, Mask(1.0)), Outcome.MASKED, Outcome.SIMILAR),
+    ],
+    ids=["exchange", "similar"],
+)
+def test_a_word_of_which_a_part_is_selected_is_not_replaced_in_part(stage, left, changed, views):
+    """Single tokens are drawn: the pair 10 11 changes where both are selected, and words of one piece always."""
+    rows = _pooled_rows(4000)
+    rows["similar"] = torch.tensor([[-1, 0, 1, 1, 2, -1, -1, -1, 1, 1, 0, -1, -1]]).repeat(4000, 1)
+    rows["ids"][:, 8:10] = torch.tensor([10, 11])
+    rows["pool"][:, 8:10] = 5
+    corruption = Corruption([stage], "word")
+    corruption.bind(None)
+    view = views(Token(), 0.5, EXACT, corruption, length=13)(rows, 0.0)["main"]
+    selected_BL = view.outcome_BL > 0
+    for first in (2, 8):
+        both_B = selected_BL[:, first] & selected_BL[:, first + 1]
+        one_B = selected_BL[:, first] ^ selected_BL[:, first + 1]
+        assert 500 < both_B.sum() < 1500 and one_B.sum() > 1500
+        outcome = view.outcome_BL[:, first : first + 2]
+        assert (outcome[both_B] == changed).all() and (
+            outcome[one_B] == left * selected_BL[one_B][:, first : first + 2]
+        ).all()
+    assert (view.outcome_BL[:, 1][selected_BL[:, 1]] == changed).all()
+
+
 def test_a_random_value_comes_from_its_own_class(rows, views):
     class Values:
         name, names = "field", ("", "year", "place")

@@ -48,7 +48,7 @@ class Exchange(Stage):
     """Another entry of the same group: a random word with as many pieces, an entity of the same type.
 
     Nothing replaces itself. A unit that is no entry takes one of the group for its number of pieces; where there is no
-    other entry, it is left as it is and counts as kept.
+    other entry, or only a part of the unit is selected, it is left as it is and counts as kept.
     """
 
     outcome = Outcome.REPLACED
@@ -81,7 +81,7 @@ class Exchange(Stage):
         u_BK = selected.draws.at("exchange", unit.first_BK)
         after_BK = torch.where(whole_BK, own_BK - first_BK + 1, 0)  # from the entry behind its own, round and round
         chosen_BK = first_BK + (after_BK + (u_BK * others_BK).long()) % number_BK.clamp(min=1)
-        found_BK = (group_BK >= 0) & (others_BK > 0)
+        found_BK = (group_BK >= 0) & (others_BK > 0) & unit.complete_BK
         pieces = pool.piece_NS[chosen_BK, unit.piece_BK.clamp(max=pool.piece_NS.shape[1] - 1)]
         new_BK = torch.where(found_BK, pieces, selected.ids_BK)
         outcome_BK = torch.where(found_BK, int(self.outcome), int(Outcome.KEPT)).to(torch.uint8)
@@ -98,8 +98,8 @@ class SimilarColumn(Column, Protocol):
 
 
 class Similar(Stage):
-    """The word most like it, with as many pieces (MacBERT, arXiv 2004.13922); a word without one, or cut by the end of
-    its row, is left to `other`. nearest: one of so many most similar words, at random."""
+    """The word most like it, with as many pieces (MacBERT, arXiv 2004.13922); a word without one, cut by the end of
+    its row or selected in part is left to `other`. nearest: one of so many most similar words, at random."""
 
     outcome = Outcome.SIMILAR
     per = "word"
@@ -123,7 +123,7 @@ class Similar(Stage):
         row_BK = selected.field.column(self.table).gather(1, selected.place_BK)
         number_BK = self._number_N[row_BK.clamp(min=0)].clamp(max=self.nearest)
         whole_BK = unit.size_BK == self._pieces_N[row_BK.clamp(min=0)]
-        found_BK = (row_BK >= 0) & (number_BK > 0) & whole_BK
+        found_BK = (row_BK >= 0) & (number_BK > 0) & whole_BK & unit.complete_BK
         u_BK = selected.draws.at("similar", unit.first_BK)
         choice_BK = (u_BK * number_BK).long()
         pieces = self._ids_NCS.shape[2]
@@ -161,6 +161,13 @@ class _Pieces:
     def size_BK(self) -> Tensor:
         """Int64: pieces of the unit, as far as this row shows it."""
         return self._selected.field.last(self._starts_BL).gather(1, self._selected.place_BK) - self.first_BK + 1
+
+    @cached_property
+    def complete_BK(self) -> Tensor:
+        """Bool: all pieces of the unit are selected. A budget may cut a word, of which no other word is a part."""
+        selected_BK = self._selected.counts_BK.long()
+        number_BL = torch.zeros_like(self._selected.shown_BL).scatter_add(1, self.first_BK, selected_BK)
+        return number_BL.gather(1, self.first_BK) == self.size_BK
 
 
 class ClassTokens(Column, Protocol):
