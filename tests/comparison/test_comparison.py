@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
+from maskwright.comparison import words
 from maskwright.comparison.comparison import Options, compare_runs
+from maskwright.comparison.curves import learning_curves
 from maskwright.comparison.find import find
 from maskwright.errors import RecipeError
 
@@ -57,11 +60,11 @@ def test_against_a_baseline_the_family_is_smaller(sweep):
 
 
 @pytest.mark.parametrize(
-    ("words", "why"), [("masking=span", "fits more than one arm"), ("masking=pmi", "fits no arm"), ("x", "fits no arm")]
+    ("arm", "why"), [("masking=span", "fits more than one arm"), ("masking=pmi", "fits no arm"), ("x", "fits no arm")]
 )
-def test_a_baseline_must_be_one_arm(sweep, words, why):
+def test_a_baseline_must_be_one_arm(sweep, arm, why):
     with pytest.raises(RecipeError, match=f"{why}; the arms are: masking=random rate.value=0.15; "):
-        compare_runs(find([sweep(GRID, noisy)]), Options(baseline=words))
+        compare_runs(find([sweep(GRID, noisy)]), Options(baseline=arm))
 
 
 def test_of_equal_runs_the_newer_counts(make_run, tmp_path):
@@ -74,6 +77,63 @@ def test_of_equal_runs_the_newer_counts(make_run, tmp_path):
     first = next(entry for entry in result.entries if entry.run.folder == old)
     assert not first.counted and first.note == "a newer run has the same recipe and seed"
     assert any(one.about == "not counted" and "1 finished run is" in one.text for one in result.warned)
+
+
+IGNORED = {"masking": ["random", "span"], "optimizer.lr": [0.1, 0.2, 0.4], "seed": [1, 2, 3]}
+
+
+def uneven(said):
+    return said["seed"] ** 2 + 10 * said["optimizer.lr"] * said["seed"] + (said["masking"] == "span")
+
+
+def test_ignored_settings_are_averaged_within_a_seed(sweep):
+    folder = sweep(IGNORED, uneven)
+    for run in folder.glob("*"):  # their evaluations are averaged alike
+        path = run / "evaluation" / "x" / "results.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"figures": {"loss": json.loads((run / "metrics.json").read_text())["ruler/loss"]}}))
+    result = compare_runs(find([folder]), Options(ignore=["optimizer.lr"]))
+    by_seed = {s: sum(uneven({"masking": "random", "optimizer.lr": r, "seed": s}) for r in (0.1, 0.2, 0.4)) / 3
+               for s in (1, 2, 3)}  # fmt: skip
+    mean = sum(by_seed.values()) / 3
+    sd = (sum((value - mean) ** 2 for value in by_seed.values()) / 2) ** 0.5
+    arm = result.arms[0]
+    assert (arm.arm, arm.n, arm.planned, arm.seeds) == ("masking=random", 3, 3, ["1", "2", "3"])
+    assert (arm.mean, arm.sd) == (pytest.approx(mean), pytest.approx(sd))
+    assert all(entry.counted for entry in result.entries)
+    assert result.pairs[0].n == 3 and result.pairs[0].difference == pytest.approx(1.0)
+    evaluated = next(one.mean for one in result.evaluations if one.arm == "masking=random")
+    assert (evaluated.n, evaluated.mean, evaluated.sd) == (3, pytest.approx(mean), pytest.approx(sd))
+    assert [row["n"] for row in learning_curves(result).means] == [9] * 8  # 4 validations of 2 arms, 9 runs each
+    level, text = abouts(result)["ignored"]
+    assert level == "note" and text.startswith("The 18 runs that differ in optimizer.lr alone are averaged within")
+
+
+def test_missing_ignored_settings_are_warned_of(sweep):
+    folder = sweep(IGNORED, uneven)
+    shutil.rmtree(folder / "17")
+    level, text = abouts(compare_runs(find([folder]), Options(ignore=["optimizer"])))["ignored"]
+    assert level == "warning" and "17 runs that differ in optimizer.lr alone" in text and "over different ones" in text
+
+
+def test_ignored_settings_do_not_hide_a_repetition(make_run, tmp_path):
+    """The same settings twice are one run; other ignored settings are another."""
+    for name, lr, loss, ended in (("a", 0.1, 9.0, 1.0), ("b", 0.1, 5.0, 99.0), ("c", 0.2, 7.0, 50.0)):
+        path = make_run(name, {"optimizer.lr": lr}, loss=loss) / "status.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"ended": ended}))
+    result = compare_runs(find([tmp_path / "sweep"]), Options(ignore=["optimizer.lr"]))
+    assert [entry.counted for entry in result.entries] == [False, True, True]
+    assert (result.arms[0].n, result.arms[0].mean) == (1, pytest.approx(6.0))
+
+
+def test_a_verdict_names_whom_it_tested_against(sweep):
+    """Nothing holds, the best arm is another than the baseline: all tests were against the baseline."""
+    units = {"masking": ["random", "span", "whole_word"], "seed": [1, 2, 3]}
+    worth = {"random": [5.0, 6.0, 7.0], "span": [5.2, 6.1, 6.5], "whole_word": [4.0, 6.5, 5.0]}
+    runs = find([sweep(units, lambda said: worth[said["masking"]][said["seed"] - 1])])
+    said = words.verdict(compare_runs(runs, Options(baseline="masking=random")))
+    assert said[0].startswith("masking=whole_word has the best")
+    assert said[1].startswith("None of the 2 others can be told apart from masking=random at")
 
 
 def test_a_failed_attempt_beside_its_repetition_takes_no_place(make_run, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from maskwright.comparison.comparison import compare_runs
 from maskwright.comparison.differences import is_aside, is_seed, label, said, seeds, settings
 from maskwright.comparison.runs import read_run
 
@@ -64,6 +65,41 @@ def test_a_difference_that_nobody_asked_for_is_shown(make_run):
         "optimizer.lr=0.01",
         "optimizer.lr=0.5",
     ]
+
+
+def test_a_default_that_changed_between_two_sweeps_is_no_part_of_what_was_typed(make_run):
+    """Sweep 1 had masking=random at a default of 0.02, sweep 2 masking=span when the default was 0.03."""
+    made = [
+        make_run(f"{masking}{seed}", {"masking": masking, "optimizer.lr": lr, "seed": seed},
+                 overrides=[f"masking={masking}", f"seed={seed}"], loss=lr + seed / 10)
+        for masking, lr in (("random", 0.02), ("span", 0.03)) for seed in (1, 2)
+    ]  # fmt: skip
+    runs = [read_run(folder) for folder in made]
+    assert [label(own) for own in settings(runs)[::2]] == [
+        "masking=random optimizer.lr=0.02",
+        "masking=span optimizer.lr=0.03",
+    ]
+    warned = {one.about: one.text for one in compare_runs(runs).warned}
+    assert warned["confounded"].startswith("masking and optimizer.lr always change together")
+
+
+def test_what_an_objective_sets_elsewhere_follows_from_it(make_run):
+    runs = [
+        make_run(name, {"optimizer.lr": lr}, overrides=[f"objective={name}"],
+                 facts={"choices": {"masking": "random", "objective": name, "model": model}})
+        for name, model, lr in (("mlm", "bert_tiny", 0.01), ("clm", "llama_tiny", 0.02))
+    ]  # fmt: skip
+    assert [label(own) for own in settings([read_run(run) for run in runs])] == ["objective=mlm", "objective=clm"]
+
+
+def test_a_copy_of_what_a_choice_sets_is_not_listed(make_run):
+    """`rate.longest: ${masking.unit.longest}` holds the value of its source."""
+    runs = [
+        make_run(masking, {"masking": masking, "masking.unit.longest": longest, "rate.longest": longest},
+                 overrides=[f"masking={masking}"])
+        for masking, longest in (("random", 1), ("span", 10))
+    ]  # fmt: skip
+    assert [label(own) for own in settings([read_run(run) for run in runs])] == ["masking=random", "masking=span"]
 
 
 def test_what_follows_from_an_experiment_is_not_listed(make_run):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,8 +19,8 @@ COSTS = ("steps", "tokens", "flops", "seconds", "speed/tokens_per_second")
 
 @dataclass
 class Arm:
-    """One recipe over its seeds. rank is 1 for the best mean of its group; planned counts the runs of these settings,
-    however they ended, n those in the mean; costs are means over the same runs."""
+    """One recipe over its seeds. rank is 1 for the best mean of its group; planned counts the seeds of these settings,
+    however their runs ended, n those in the mean; costs are means over the same runs."""
 
     arm: str
     settings: Settings
@@ -39,14 +39,27 @@ class Arm:
 
 
 def table(entries: Sequence[Entry]) -> pd.DataFrame:
-    """[S, A]: the counted values, one row per seed, one column per arm."""
+    """[S, A]: the counted values, one row per seed, one column per arm.
+
+    Runs of one arm and seed, which differ in ignored settings alone, share all that a seed decides: their mean is one
+    value.
+    """
     counted = [entry for entry in entries if entry.counted]
     rows = dict.fromkeys(entry.seed for entry in counted)
     columns = dict.fromkeys(entry.arm for entry in entries)
     values = pd.DataFrame(np.nan, index=list(rows), columns=list(columns), dtype=float)
-    for entry in counted:
-        values.loc[entry.seed, entry.arm] = entry.value
+    for arm in columns:
+        for seed, value in by_seed([entry for entry in counted if entry.arm == arm], lambda entry: entry.value).items():
+            values.loc[seed, arm] = value
     return values
+
+
+def by_seed(entries: Sequence[Entry], value_of: Callable[[Entry], float | None]) -> dict[str, float]:
+    """A value for each seed of an arm: the mean over its runs with that seed."""
+    found: dict[str, list[float | None]] = {}
+    for entry in entries:
+        found.setdefault(entry.seed, []).append(value_of(entry))
+    return {seed: mean for seed, values in found.items() if (mean := average(values)) is not None}
 
 
 def arms_of(entries: Sequence[Entry], alpha: float) -> list[Arm]:
@@ -56,12 +69,13 @@ def arms_of(entries: Sequence[Entry], alpha: float) -> list[Arm]:
         counted = [entry for entry in own if entry.counted]
         runs = [entry.run for entry in counted]
         settings = (counted or own)[0].settings
-        mean = mean_of([entry.value for entry in counted if entry.value is not None], alpha)
+        values = by_seed(counted, lambda entry: entry.value)
+        mean = mean_of(list(values.values()), alpha)
         arms.append(
             Arm(
                 name, settings, next((entry.group for entry in counted), ""), None,
-                sum(entry.settings == settings for entry in own),
-                **asdict(mean), seeds=[entry.seed for entry in counted],
+                len({entry.seed for entry in own if entry.settings == settings}),
+                **asdict(mean), seeds=list(values),
                 costs={cost: average([run.figure(cost) for run in runs]) for cost in COSTS},
                 parameters=average([run.facts.get("parameters") for run in runs]),
                 masked=masked(runs or [entry.run for entry in own]),

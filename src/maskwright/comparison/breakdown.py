@@ -9,7 +9,7 @@ from itertools import combinations
 import pandas as pd
 
 from maskwright.comparison import statistics
-from maskwright.comparison.arms import Arm, average
+from maskwright.comparison.arms import Arm, average, by_seed
 from maskwright.comparison.differences import ABSENT, label, shown
 from maskwright.comparison.entries import Entry
 from maskwright.comparison.statistics import Mean, Pair, mean_of
@@ -91,8 +91,9 @@ def evaluations_of(entries: Sequence[Entry], alpha: float) -> list[Evaluated]:
     """Every number of evaluation/<suite>/results.json, over the seeds of each arm."""
     rows = []
     for arm in dict.fromkeys(entry.arm for entry in entries):
-        runs = [entry.run for entry in entries if entry.arm == arm and entry.counted]
-        for name in dict.fromkeys(name for run in runs for name in run.figures if name.startswith("evaluation/")):
-            values = [value for run in runs if (value := run.figure(name)) is not None]
-            rows.append(Evaluated(arm, name, mean_of(values, alpha)))
+        own = [entry for entry in entries if entry.arm == arm and entry.counted]
+        for name in dict.fromkeys(name for entry in own for name in entry.run.figures):
+            if name.startswith("evaluation/"):
+                values = by_seed(own, lambda entry, name=name: entry.run.figure(name))  # type: ignore[misc]
+                rows.append(Evaluated(arm, name, mean_of(list(values.values()), alpha)))
     return rows

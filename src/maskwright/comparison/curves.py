@@ -38,9 +38,10 @@ def learning_curves(result: Comparison) -> Curves:
             curves.rows.append({**who, "state": entry.run.state, **at, "value": float(row[figure])})
     for arm in result.measured:
         own = [row for row in curves.rows if row["arm"] == arm.arm and row["counted"]]
+        counted = sum(entry.arm == arm.arm and entry.counted for entry in result.entries)
         for step in sorted({row["step"] for row in own}):
             here = [row for row in own if row["step"] == step]
-            if len(here) == arm.n:
+            if len(here) == counted:
                 means = {name: _mean([row[name] for row in here]) for name in (*AXES, "value")}
                 curves.means.append({"arm": arm.arm, "n": len(here), **means})
     return curves

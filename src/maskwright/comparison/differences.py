@@ -12,6 +12,7 @@ ASIDE = (
     "name", "resume", "cache", "logger", "hydra", "sweeps", "checkpoint", "export", "evaluation", "hardware.workers",
     "trainer.log_every_n_steps", "trainer.validate_every",
 )  # fmt: skip
+PRESETS = ("experiment", "objective")  # groups whose options set values of other groups
 ABSENT = "(none)"  # a key that another option of its group has not
 UNKNOWN = "?"  # a run that ended before its recipe was written down
 
@@ -62,7 +63,9 @@ def settings(runs: Sequence[Run], ignored: Sequence[str] = ()) -> list[Settings]
     """For each run the settings that tell the arms apart: group choices, and dotted keys that no choice explains.
 
     A key below a chosen group is explained when each option of the group always has the same value for it. What nobody
-    said on a command line and follows from what was said (an experiment's values) is left out too.
+    said on a command line is left out where a preset that was said explains it (an experiment's values), or where it
+    copies a value that something said explains. Anything else that happens to change with what was said (a default that
+    changed between two sweeps) is a difference of its own.
     ignored: keys, or beginnings of keys, that count as no difference.
     """
     groups = dict.fromkeys(group for run in runs for group in run.choices if not is_aside(group, ignored))
@@ -71,13 +74,20 @@ def settings(runs: Sequence[Run], ignored: Sequence[str] = ()) -> list[Settings]
     differing = _differing(known)
     columns = [group for group in groups if group in differing]
     for key in differing:
-        above = [group for group in columns if key.startswith(group.split("@")[0].replace("/", ".") + ".")]
+        above = [group for group in columns if holds(group, key)]
         if key not in groups and not any(_follows(known, key, [group]) for group in above):
             columns.append(key)
     order = [key for key in typed if key in columns]
     if order:
-        columns = order + [key for key in columns if key not in order and not _follows(known, key, order)]
+        columns = order + [key for key in columns if key not in order and not _explained(known, key, order)]
     return [{key: _value(one, known, key) for key in columns} for one in known]
+
+
+def left_aside(runs: Sequence[Run], ignored: Sequence[str]) -> list[Settings]:
+    """For each run the settings that it would differ in, were `ignored` not left aside."""
+    known = [_Known(run, lambda key: is_aside(key, ignored) and not is_aside(key)) for run in runs]
+    differing = _differing(known)
+    return [{key: one.get(key) for key in differing} for one in known]
 
 
 def label(values: Settings) -> str:
@@ -148,6 +158,27 @@ def _follows(known: Sequence[_Known], key: str, causes: Sequence[str]) -> bool:
             if seen.setdefault(cause, value) != value:
                 return False
     return True
+
+
+def _explained(known: Sequence[_Known], key: str, typed: Sequence[str]) -> bool:
+    """Whether `key` follows from the presets that were typed (with its own group), or copies a value from below
+    something that was typed (`unit: ${masking.unit}`)."""
+    causes = [name for name in typed if name in PRESETS or holds(name, key)]
+    if causes and _follows(known, key, causes):
+        return True
+    last = key.rpartition(".")[2]
+    names = dict.fromkeys(name for one in known for name in one.values)
+    others = [name for name in names if name != key and name.rpartition(".")[2] == last]
+    return any(
+        any(other == name or holds(name, other) for name in typed)
+        and all(one.get(other) == one.get(key) for one in known if one.has(other) and one.has(key))
+        for other in others
+    )
+
+
+def holds(group: str, key: str) -> bool:
+    """Whether a dotted key lies below a group or another key."""
+    return key.startswith(group.split("@")[0].replace("/", ".") + ".")
 
 
 def _value(one: _Known, known: Sequence[_Known], key: str) -> Any:

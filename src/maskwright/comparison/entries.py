@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from maskwright.comparison import differences
@@ -16,7 +16,7 @@ from maskwright.comparison.runs import Run
 @dataclass
 class Entry:
     """One run in the comparison. name: its folder below what all runs share; counted: whether it is in its arm's mean;
-    note: why it is not."""
+    note: why it is not; ignored: its values of what --ignore leaves out of `settings`."""
 
     name: str
     run: Run
@@ -27,34 +27,38 @@ class Entry:
     value: float | None = None
     counted: bool = False
     note: str = ""
+    ignored: Settings = field(default_factory=dict)
 
 
 def entries_of(runs: Sequence[Run], metric: Metric, ignored: Sequence[str]) -> list[Entry]:
     """The runs with their arms; one recipe that was measured on two rulers is two arms."""
     settings, seeds = differences.settings(runs, ignored), differences.seeds(runs)
+    aside = differences.left_aside(runs, ignored)
     rulers: dict[str, set[str]] = {}
     for own, group in zip(settings, metric.groups):
         rulers.setdefault(label(own), set()).update([group] if group else [])
     entries = []
-    for run, name, own, seed, group in zip(runs, _names(runs), settings, seeds, metric.groups):
+    for run, name, own, seed, group, without in zip(runs, _names(runs), settings, seeds, metric.groups, aside):
         arm = label(own)
         if len(rulers[arm]) > 1 and group:
             arm = f"{arm} [data {group}]"
         value = run.figure(metric.name) if run.finished else None
         note = run.why_not(metric.name) if run.finished and value is None else ""
-        entries.append(Entry(name, run, arm, own, group, seed, value, value is not None, note))
+        entries.append(Entry(name, run, arm, own, group, seed, value, value is not None, note, without))
     return entries
 
 
 def count_once(entries: Sequence[Entry]) -> None:
-    """Of two finished runs of one arm with one seed the newer counts: they are not independent."""
-    newest: dict[tuple[str, str], Entry] = {}
+    """Of two finished runs of one arm with one seed and equal ignored settings the newer counts: they are the same
+    run twice."""
+    newest: dict[tuple[str, str, str], Entry] = {}
     for entry in sorted(entries, key=lambda entry: entry.run.ended):
-        older = newest.get((entry.arm, entry.seed))
+        key = (entry.arm, entry.seed, label(entry.ignored))
+        older = newest.get(key)
         if entry.counted:
             if older is not None:
                 older.counted, older.note = False, "a newer run has the same recipe and seed"
-            newest[entry.arm, entry.seed] = entry
+            newest[key] = entry
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from maskwright.comparison.arms import Arm
-from maskwright.comparison.differences import ABSENT, label
+from maskwright.comparison.differences import ABSENT, holds, label
 from maskwright.comparison.effort import learning_rates_tried, tuned_by_choice
 from maskwright.comparison.entries import Entry
 from maskwright.comparison.runs import FAILED, MISSING, PREEMPTED, UNFINISHED
@@ -29,6 +29,7 @@ def warnings(
     """All that applies to these arms; the gravest first."""
     found = [
         *_left_out(entries),
+        *_averaged(entries),
         *_budgets(arms),
         *_sources([entry for entry in entries if entry.counted]),
         *_seeds(arms),
@@ -51,6 +52,24 @@ def _left_out(entries: Sequence[Entry]) -> list[Warned]:
         runs = "1 finished run is" if count == 1 else f"{count} finished runs are"
         found.append(Warned("note", "not counted", f"{runs} not counted: {note}."))
     return found
+
+
+def _averaged(entries: Sequence[Entry]) -> list[Warned]:
+    """What --ignore joined: runs of one arm and seed, averaged before anything else."""
+    joined: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        if entry.counted:
+            joined.setdefault((entry.arm, entry.seed), []).append(label(entry.ignored))
+    several = [values for values in joined.values() if len(values) > 1]
+    if not several:
+        return []
+    differing = list(dict.fromkeys(key for entry in entries for key in entry.ignored))
+    keys = [key for key in differing if not any(holds(group, key) for group in differing)]
+    text = f"The {sum(map(len, several))} runs that differ in {' and '.join(keys)} alone are averaged within their seed"
+    if len({frozenset(values) for values in joined.values()}) == 1:
+        return [Warned("note", "ignored", f"{text}; their spread over it is in no interval.")]
+    text = f"{text}, yet not every arm and seed has all values of it: the means are over different ones."
+    return [Warned("warning", "ignored", text)]
 
 
 def _budgets(arms: Sequence[Arm]) -> list[Warned]:

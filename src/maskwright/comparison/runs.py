@@ -28,7 +28,8 @@ class Run:
     state: finished | failed | preempted | unfinished | missing. reason: why it is not finished, or has no figures.
     command: runs it again, or goes on with it. config: the resolved recipe, None when the run ended before it was
     written; facts: run.json; figures: metrics.json and, under `evaluation/<suite>/`, the numbers of each results.json;
-    evaluations: the rest of each results.json by its folder, `evaluation/<suite>`; overrides: what the command line said.
+    evaluations: the rest of each results.json by its folder, `evaluation/<suite>`; overrides: the words of the command
+    line.
     """
 
     folder: Path

@@ -95,7 +95,7 @@ def _of_group(result: Comparison, group: str, named: bool) -> list[str]:
     if worse:
         said.append(f"Worse than {reference} {level}: {some(worse)}.")
     if unsure and len(unsure) == len(own) > 1:
-        said.append(f"None of the {len(own)} others can be told apart from it {level}.")
+        said.append(f"None of the {len(own)} others can be told apart from {reference} {level}.")
     elif unsure:
         said.append(f"Not told apart from {reference}: {some(unsure)}.")
     return said
