@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from maskwright.errors import RecipeError
 from maskwright.evaluation.fill import Fill
@@ -53,6 +54,11 @@ def test_figures_are_those_of_plain_transformers(cloze, subject):
     assert result.figures["accuracy"] == pytest.approx(np.mean(right))
     assert result.figures["mrr"] == pytest.approx(np.mean(ranks))
     assert result.figures["nats_per_blank"] == pytest.approx(np.mean(nats), abs=1e-4)
+    low, high = (result.figures[f"nats_per_blank/{end}"] for end in ("low", "high"))
+    away = np.array(nats) - np.mean(nats)  # the second text has two blanks, which go together
+    error = np.sqrt(3 / 2 * (away[0] ** 2 + (away[1] + away[2]) ** 2 + away[3] ** 2)) / 4
+    half = stats.t.ppf(0.975, 2) * error
+    assert (low, high) == pytest.approx((max(0, np.mean(nats) - half), np.mean(nats) + half), abs=1e-3)
     assert result.facts["blanks"] == 4 and result.facts["texts"] == 3 and result.facts["several_pieces"] == 2
 
 

@@ -54,6 +54,24 @@ def test_the_figures_of_the_run_come_again(runs, ruled):
     assert written["facts"]["rows"] == 16 and written["suite"] == "ruler"
 
 
+def test_markers_of_the_cleaning_stay_unmasked(tmp_path, compose, small_text):
+    """The ruler of evaluate.py and of suites during training is the run's own, where its cleaning writes markers."""
+    from maskwright.training.run import pretrain
+
+    names = small_text.read_text(encoding="utf-8").replace("the ", "@somebody the ")
+    (tmp_path / "names.txt").write_text(names, encoding="utf-8")
+    during = ("+evaluation@evaluation.suites.mine=ruler", "evaluation.every_n_steps=6")
+    settings = [word.replace("evaluation.", "evaluation.suites.mine.") for word in RULER]
+    words = (*SMALL, "cleaning=tweets", f"data.files={tmp_path / 'names.txt'}", *during, *settings)
+    figures = pretrain(*compose(*words), tmp_path / "run")
+    cfg, choices = compose(f"run={tmp_path / 'run'}", *RULER, config="evaluate", small=False)
+    result = evaluate(cfg, choices, tmp_path / "after")
+    kept = json.loads((tmp_path / "run" / "evaluation" / "mine" / "results.json").read_text())
+    for name in ("ruler/loss", "ruler/accuracy", "ruler/bits_per_byte"):
+        assert result.figures[name] == pytest.approx(figures[name], rel=1e-5)
+        assert kept["figures"][name] == pytest.approx(figures[name], rel=1e-5)
+
+
 def test_the_grid(ruled):
     figures = ruled().figures
     assert figures["by/token/0.15/loss"] == pytest.approx(figures["ruler/loss"], rel=0.05)  # at least 1 masked there

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -50,6 +52,16 @@ def test_clustered_intervals_hold_what_they_promise():
     assert 0.92 < covered / 400 < 0.98 and naive / 400 < 0.7
 
 
+def test_clusters_of_any_numbers_have_any_bounds():
+    """What is no share is not held between 0 and 1, and a single text says nothing of others."""
+    values, cluster = np.array([3.0, 5.0, 9.0, 7.0]), [0, 0, 1, 1]
+    mean, low, high = clustered(values, cluster, (0, math.inf))
+    error = math.sqrt(2 * (4.0**2 + 4.0**2)) / 4  # sums of deviations by cluster: -4 and 4; the factor is 2 / 1
+    assert (mean, low, high) == pytest.approx((6.0, 0.0, 6.0 + stats.t.ppf(0.975, 1) * error))
+    alone = clustered(values, [0] * 4, (0, math.inf))
+    assert alone.value == 6.0 and math.isnan(alone.low) and math.isnan(alone.high)
+
+
 def test_groups_that_agree_and_single_groups():
     assert over_groups([0.5], 5, 10) == proportion(5, 10)
     assert over_groups([1.0, 1.0, 1.0], 30, 30) == proportion(3, 3)  # three groups say little, though all are right
@@ -64,6 +76,15 @@ def test_guessing_is_the_spread_of_random_answers():
     interval = guessing(chance)
     assert interval.value == pytest.approx(0.44)
     assert np.mean((guesses >= interval.low) & (guesses <= interval.high)) == pytest.approx(0.95, abs=0.02)
+
+
+def test_pearsons_interval_is_scipys():
+    random = np.random.default_rng(5)
+    x = random.normal(size=50)
+    found = stats.pearsonr(x, x + random.normal(size=50))
+    expected = found.confidence_interval()
+    interval = correlation(float(found.statistic), 50, ranks=False)
+    assert interval == pytest.approx((found.statistic, expected.low, expected.high))
 
 
 def test_correlations():

@@ -83,7 +83,11 @@ def test_texts_and_numbers(tmp_path, subject):
     assert "no test set was named" in classes.facts["notes"][0]
     numbers = Probe(Splits(str(tmp_path / "a.tsv")), "regression", text="text", dev_share=0.3)
     numbers = numbers.run(subject("bert"), Tools())
-    assert numbers.figures["dev/pearson"] > 0.6
+    r = numbers.figures["dev/pearson"]
+    assert r > 0.6
+    half = 1.959964 / np.sqrt(numbers.facts["items"]["dev"] - 3)
+    ends = [numbers.figures[f"dev/pearson/{end}"] for end in ("low", "high")]
+    assert ends == pytest.approx([np.tanh(np.arctanh(r) - half), np.tanh(np.arctanh(r) + half)])
 
 
 def test_fewer_items_are_the_same_for_every_model(tagged, subject):

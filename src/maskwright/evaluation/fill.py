@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from maskwright.errors import RecipeError
-from maskwright.evaluation.intervals import clustered, over_items
+from maskwright.evaluation.intervals import clustered
 from maskwright.evaluation.results import Result, Table
 from maskwright.evaluation.scorer import Score, Scorer
 from maskwright.evaluation.source import Row, Source, text_of
@@ -66,7 +67,7 @@ class Fill(Suite):
         all_right = [right_N[[n for n, key in enumerate(text_N) if key == i]].prod() for i in dict.fromkeys(text_N)]
         accuracy = clustered(right_N, text_N)
         figures: dict[str, Any] = accuracy.figures("accuracy") | clustered(rank_N, text_N).figures("mrr")
-        figures |= over_items(nats_N).figures("nats_per_blank")
+        figures |= clustered(nats_N, text_N, bounds=(0.0, math.inf)).figures("nats_per_blank")
         figures["text_accuracy"] = float(np.mean(all_right))
         examples = []
         for request, span, part in kept[:_EXAMPLES]:

@@ -95,7 +95,7 @@ class RulerSuite(Suite):
             )
         chosen = np.sort(permutation(len(rows), 0, 0)[: heldout.ruler_rows])
         facts |= {"rows": len(chosen), "row_length": rows.length}
-        vocabulary = Vocabulary.of(subject.tokenizer)
+        vocabulary = Vocabulary.of(subject.tokenizer, heldout.markers)
         cells: list[tuple[str, str, float, Views]] = [("ruler", "token", 0.15, ruler_views(vocabulary, rows.length))]
         for name, masking in self.units.items():
             masking.bind(subject.tokenizer)

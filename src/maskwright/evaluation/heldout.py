@@ -25,6 +25,11 @@ class HeldOut:
     ruler_rows: int | None = None
     cleaning: Cleaning | None = None
 
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Tokens that the cleaning writes into the text and that are never masked, as in training."""
+        return self.cleaning.markers if self.cleaning else ()
+
     def rows(self, tokenizer: Any, columns: Sequence[Any], cache: Path | None) -> Rows:
         """The ruler's rows under a tokenizer, with the columns that masks read. Words are those of the fixed rule."""
         given = _Given(copy.deepcopy(tokenizer))  # preparing sets the tokenizer's longest text

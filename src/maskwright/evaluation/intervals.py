@@ -59,20 +59,28 @@ def over_groups(share_G: Sequence[float] | np.ndarray, right: float, n: int) -> 
     return over_items(share_G, (0.0, 1.0))
 
 
-def clustered(values_N: Sequence[float] | np.ndarray, cluster_N: Sequence[object] | np.ndarray) -> Interval:
+def clustered(
+    values_N: Sequence[float] | np.ndarray,
+    cluster_N: Sequence[object] | np.ndarray,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> Interval:
     """The mean over all items where items of one cluster go together: the cluster-robust standard error of a mean
-    (Liang and Zeger 1986, with the factor G / (G - 1)) and Student's t with G - 1 degrees of freedom."""
+    (Liang and Zeger 1986, with the factor G / (G - 1)) and Student's t with G - 1 degrees of freedom.
+
+    bounds: what the items lie between; those of a single cluster, and items that all agree, are taken as yes-or-no
+    items where that is 0 and 1, and else tell no interval.
+    """
     values_N = np.asarray(values_N, dtype=float)
     _, cluster_N = np.unique(np.asarray(cluster_N), return_inverse=True)
     groups = int(cluster_N.max(initial=-1)) + 1
-    if groups < 2:
-        return proportion(values_N.sum(), len(values_N))
-    mean = values_N.mean()
-    if np.ptp(values_N) == 0:
-        return proportion(mean * groups, groups)
+    mean = float(values_N.mean()) if len(values_N) else math.nan
+    if groups < 2 or np.ptp(values_N) == 0:
+        if bounds != (0.0, 1.0):
+            return Interval(mean, math.nan, math.nan)
+        return proportion(values_N.sum(), len(values_N)) if groups < 2 else proportion(mean * groups, groups)
     sums_G = np.bincount(cluster_N, weights=values_N - mean, minlength=groups)
     error = math.sqrt(groups / (groups - 1) * (sums_G**2).sum()) / len(values_N)
-    return _bounded(mean, stats.t.ppf((1 + LEVEL) / 2, groups - 1) * error, (0.0, 1.0))
+    return _bounded(mean, stats.t.ppf((1 + LEVEL) / 2, groups - 1) * error, bounds)
 
 
 def guessing(chance_N: Sequence[float] | np.ndarray) -> Interval:
@@ -85,11 +93,11 @@ def guessing(chance_N: Sequence[float] | np.ndarray) -> Interval:
     return _bounded(chance_N.mean(), half, (0.0, 1.0))
 
 
-def correlation(r: float, n: int) -> Interval:
-    """A rank correlation over n items (Fisher's z with the variance of Bonett and Wright 2000)."""
+def correlation(r: float, n: int, ranks: bool = True) -> Interval:
+    """A correlation over n items by Fisher's z: of ranks (with the variance of Bonett and Wright 2000) or Pearson's."""
     if n < 4 or not math.isfinite(r) or abs(r) >= 1:
         return Interval(r, math.nan, math.nan)
-    half = stats.norm.ppf((1 + LEVEL) / 2) * math.sqrt((1 + r**2 / 2) / (n - 3))
+    half = stats.norm.ppf((1 + LEVEL) / 2) * math.sqrt((1 + ranks * r**2 / 2) / (n - 3))
     return Interval(r, math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half))
 
 

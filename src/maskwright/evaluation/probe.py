@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from maskwright.errors import RecipeError
-from maskwright.evaluation.intervals import proportion
+from maskwright.evaluation.intervals import correlation, proportion
 from maskwright.evaluation.represent import POOLINGS, pooled, tapped
 from maskwright.evaluation.results import Result, Table
 from maskwright.evaluation.source import Splits
@@ -98,8 +98,11 @@ class Probe(Suite):
             if layer == top:
                 chosen = found
         headline: dict[str, Any] = {f"{reported}/{task.metric}": chosen[task.metric]}
+        count = len(parts[reported][1])
+        if task.metric in ("pearson", "spearman"):
+            interval = correlation(chosen[task.metric], count, ranks=task.metric == "spearman")
+            headline = interval.figures(f"{reported}/{task.metric}")
         if task.metric == "accuracy":
-            count = len(parts[reported][1])
             headline = proportion(chosen["accuracy"] * count, count).figures(f"{reported}/accuracy")
         headline |= {f"{reported}/{name}": value for name, value in chosen.items() if name != task.metric}
         baseline = task.baseline(data.rows["train"], data.examples[reported])
