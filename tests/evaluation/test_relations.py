@@ -147,6 +147,23 @@ def test_templates_are_filled_where_they_say():
         filled("[X].", "a", "b", True)
 
 
+def test_items_end_at_a_line_feed_and_broken_ones_are_named(bear):
+    line = '{"sub_label": "one\u2028two", "obj_label": "lost"}'
+    (bear / "P1.jsonl").write_text(f"{line}\n\n{line}\n", encoding="utf-8")
+    assert [item["sub_label"] for item in Relations(str(bear))._items("P1")] == ["one\u2028two"] * 2
+    for broken, sentence in (
+        ('{"sub_label"', "P1.jsonl cannot be read .line 2: "),
+        ('{"sub_label": "x"}', "row 2 of .*P1.jsonl has no obj_label"),
+    ):
+        (bear / "P1.jsonl").write_text(f"{line}\n{broken}\n", encoding="utf-8")
+        with pytest.raises(RecipeError, match=sentence):
+            Relations(str(bear))._items("P1")
+    for item in ({"obj_label": "found"}, {"obj_label": "lost", "answer_idx": 3}):
+        (bear / "P1.jsonl").write_text(json.dumps({"sub_label": "x", **item}))
+        with pytest.raises(RecipeError, match="of P1 is none of its 3; mend metadata_relations.json"):
+            Relations(str(bear)).questions("P1", Relations(str(bear))._metadata()["P1"])
+
+
 def test_mistakes_are_named(tmp_path, bear):
     for settings, sentence in (
         ({"folder": None}, "evaluation.folder is not set"),

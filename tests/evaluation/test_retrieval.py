@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +88,35 @@ def test_layouts_agree(beir, sgml, subject):
 def test_tsv_and_fields(tmp_path):
     (tmp_path / "queries.tsv").write_text("1\tlost souvenirs\n2\tstate art\n")
     assert trec.queries(str(tmp_path / "queries.tsv"), ["text"], False) == {"1": "lost souvenirs", "2": "state art"}
+
+
+def test_compressed_collections(beir, tmp_path):
+    (tmp_path / "corpus.jsonl.gz").write_bytes(gzip.compress(Path(beir[0]).read_bytes()))
+    (tmp_path / "queries.tsv.bz2").write_bytes(bz2.compress(b"q1\tlost souvenirs\n"))
+    assert trec.documents(str(tmp_path / "corpus.jsonl.gz"), ["title", "text"]) == DOCUMENTS
+    assert trec.queries(str(tmp_path / "queries.tsv.bz2"), ["text"], False) == {"q1": "lost souvenirs"}
+
+
+def test_a_line_ends_at_a_line_feed_alone(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"_id": "1", "text": "one\u2028two"}\n{"_id": "2", "text": "x\x85y"}\n')
+    (tmp_path / "a.tsv").write_text('1\tone\u2028two\r\n\n2\t"x\x85y\n')
+    assert trec.documents(str(tmp_path / "a.jsonl"), ["text"]) == {"1": "one two", "2": "x y"}
+    assert trec.documents(str(tmp_path / "a.tsv"), ["text"]) == {"1": "one two", "2": '"x y'}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.jsonl", b'{"_id": 1, "text": "a"}\n\n{"_id"', "a.jsonl cannot be read as jsonl .line 3: "),
+        ("a.jsonl", b'{"_id": 1, "text": "a"}\n{"text": "b"}', "row 2 has neither _id nor id"),
+        ("a.tsv", b"1\ta\n\nb\n", "a.tsv cannot be read as tsv .line 3 has no tab"),
+        ("a.jsonl.gz", gzip.compress(b'{"_id": 1, "text": "a"}' * 99)[:-20], "a.jsonl.gz cannot be read"),
+    ],
+)
+def test_broken_files_are_named_with_their_line(name, content, sentence, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RecipeError, match=sentence):
+        trec.documents(str(tmp_path / name), ["text"])
 
 
 def test_a_document_finds_itself(beir, tmp_path, subject):

@@ -85,6 +85,10 @@ def test_conll(tmp_path):
         ("a.jsonl.gz", b"no gzip", "cannot be read as jsonl"),
         ("a.parquet", b"no parquet", "cannot be read as parquet"),
         ("a.conllu", "1\tgo\n", "line 1 of .* has 2 columns and not 10"),
+        ("a.jsonl", '{"text": 1}\n[1]', "cannot be read as jsonl (line 2 is no object"),
+        ("a.json", '[{"text": 1}, 5]', "row 2 of .*a.json is 5, no object with columns; mend it"),
+        ("a.json", "5", "cannot be read as json .it holds no list of rows"),
+        ("a.json", '{"data": [{"paragraphs": [{"qas": []}]}, {"paragraphs": 1}]}', "entry 2 lacks SQuAD's"),
     ],
 )
 def test_faults_are_named(name, content, sentence, tmp_path):
@@ -92,6 +96,24 @@ def test_faults_are_named(name, content, sentence, tmp_path):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(RecipeError, match=sentence.replace("(line", r"\(line")):
         Source(str(path)).rows()
+
+
+def test_a_row_without_a_column_is_numbered_in_its_file(tmp_path):
+    rows = [{"good": "a", "bad": "b"}] * 4
+    write(tmp_path / "a.jsonl", "\n".join(json.dumps(row) for row in rows))
+    file = write(tmp_path / "b.jsonl", "\n".join(json.dumps(row) for row in [*rows, {"good": "a"}, *rows]))
+    assert len(Source(file).rows("good")) == 9
+    with pytest.raises(RecipeError, match=r"row 5 of .*b\.jsonl has no column 'bad' but good; mend it"):
+        Source(str(tmp_path / "*.jsonl")).rows("good", "bad")
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x0b", "\x1c"])
+def test_a_line_ends_at_a_line_feed_alone(mark, tmp_path):
+    text = f"one{mark}two"
+    line = json.dumps({"text": text, "label": "x"}, ensure_ascii=False)
+    for name, content in (("a.jsonl", f"{line}\n{line}\n"), ("a.tsv", f"text\tlabel\n{text}\tx\n{text}\tx\n")):
+        if name == "a.tsv" or mark in line:  # JSON writes control characters as \u000b
+            assert Source(write(tmp_path / name, content)).rows("text") == [{"text": text, "label": "x"}] * 2
 
 
 def test_missing_and_contradictory_settings(tmp_path, monkeypatch):

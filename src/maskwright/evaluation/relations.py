@@ -15,6 +15,7 @@ from maskwright.evaluation.intervals import clustered, guessing
 from maskwright.evaluation.plans import check_plan
 from maskwright.evaluation.results import Result, Table
 from maskwright.evaluation.scorer import Scorer
+from maskwright.evaluation.source import json_lines
 from maskwright.evaluation.subject import Subject
 from maskwright.evaluation.suite import Suite
 from maskwright.evaluation.texts import Request, Span
@@ -91,7 +92,12 @@ class Relations(Suite):
         for template_number, template in enumerate(about["templates"][: self.templates]):
             for number, item in enumerate(items):
                 known = item.get("answer_idx") if listed is not None else None
-                right = int(known) if known is not None else answers.index(str(item["obj_label"]))
+                label = str(item["obj_label"])
+                right = int(known) if known is not None else answers.index(label) if label in answers else len(answers)
+                if not 0 <= right < len(answers):
+                    raise RecipeError(
+                        f"The answer {label!r} of {relation} is none of its {len(answers)}; mend {METADATA}."
+                    )
                 key = (relation, template_number, number)
                 options = []
                 for place, choice in enumerate(answers):
@@ -115,9 +121,14 @@ class Relations(Suite):
     def _items(self, relation: str) -> list[dict[str, Any]]:
         path = self.folder / f"{relation}.jsonl"
         try:
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            items = list(json_lines(path.read_text(encoding="utf-8").split("\n")))
         except (OSError, ValueError) as error:
             raise RecipeError(f"{path} cannot be read ({error}); mend it, or name the relations to use.") from error
+        for number, item in enumerate(items, 1):
+            missing = next((column for column in ("sub_label", "obj_label") if column not in item), None)
+            if missing is not None:
+                raise RecipeError(f"row {number} of {path} has no {missing}; mend it, or name the relations to use.")
+        return items
 
     def _domains(self) -> dict[str, list[str]]:
         if self.domains is None:

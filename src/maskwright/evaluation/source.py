@@ -23,7 +23,7 @@ _BY_ENDING = {
     "jsonl": "jsonl", "json": "json", "csv": "csv", "tsv": "tsv", "txt": "tsv", "parquet": "parquet",
     "conll": "conll", "conllu": "conll", "iob": "conll", "iob2": "conll", "bio": "conll",
 }  # fmt: skip
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
 class Source:
@@ -66,18 +66,28 @@ class Source:
         self._files()
 
     def rows(self, *needed: str) -> list[Row]:
-        """All rows. Raises RecipeError when there are none, when they cannot be read or lack a needed column."""
-        rows = self._hub() if self.path else [row for file in self._files() for row in self._read(file)]
-        if not rows:
+        """All rows. Raises RecipeError when there are none, when they cannot be read or one lacks a needed column."""
+        parts = [(str(self), self._hub())] if self.path else [(str(f), list(self._read(f))) for f in self._files()]
+        for place, rows in parts:
+            for number, row in enumerate(rows, 1):
+                self._check(row, number, place, needed)
+        if not any(rows for _, rows in parts):
             raise RecipeError(f"{self.key}: {self} holds no rows; give data.")
-        for column in needed:
-            if column not in rows[0]:
-                there = ", ".join(str(name) for name in rows[0])
-                raise RecipeError(
-                    f"{self.key}: {self} has no column {column!r} but {there}; name the right one, or name the columns "
-                    "of a file without a header line (columns)."
-                )
-        return rows
+        return [row for _, rows in parts for row in rows]
+
+    def _check(self, row: Any, number: int, place: str, needed: Iterable[str]) -> None:
+        if not isinstance(row, dict):
+            raise RecipeError(f"{self.key}: row {number} of {place} is {row!r}, no object with columns; mend it.")
+        missing = next((column for column in needed if column not in row), None)
+        if missing is None:
+            return
+        there = ", ".join(str(name) for name in row)
+        if number > 1:
+            raise RecipeError(f"{self.key}: row {number} of {place} has no column {missing!r} but {there}; mend it.")
+        raise RecipeError(
+            f"{self.key}: {place} has no column {missing!r} but {there}; name the right one, or name the columns "
+            "of a file without a header line (columns)."
+        )
 
     def _files(self) -> list[Path]:
         found: dict[Path, None] = {}
@@ -102,7 +112,7 @@ class Source:
             ) from error
 
     def _read(self, file: Path) -> Iterator[Row]:
-        bare = file.with_suffix("") if file.suffix in _COMPRESSED else file
+        bare = uncompressed(file)
         kind = self.format if self.format != "auto" else _BY_ENDING.get(bare.suffix.lower().lstrip("."), "")
         if not kind:
             raise RecipeError(
@@ -119,7 +129,8 @@ class Source:
 
             with fsspec.open(str(file), "rt", encoding="utf-8-sig", compression="infer", newline="") as lines:
                 reader: dict[str, Callable[[Iterable[str], Path], Iterator[Row]]] = {
-                    "jsonl": _json_lines, "json": _json, "csv": self._table, "tsv": self._table, "conll": self._conll,
+                    "jsonl": lambda lines, file: json_lines(lines), "json": _json,
+                    "csv": self._table, "tsv": self._table, "conll": self._conll,
                 }  # fmt: skip
                 yield from reader[kind](lines, file)
         except UnicodeDecodeError as error:
@@ -186,13 +197,22 @@ def _sentence(tokens: list[list[str]], names: list[str] | None) -> Row:
     return {name: [cells[number] for cells in tokens] for number, name in enumerate(names)}
 
 
-def _json_lines(lines: Iterable[str], file: Path) -> Iterator[Row]:
+def uncompressed(file: Path) -> Path:
+    """The name without the ending of its compression."""
+    return file.with_suffix("") if file.suffix.lower() in COMPRESSED else file
+
+
+def json_lines(lines: Iterable[str]) -> Iterator[Row]:
+    """One object a line; blank lines are left out. Raises ValueError that names the line."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                yield json.loads(line)
+                row = json.loads(line)
             except json.JSONDecodeError as error:
                 raise ValueError(f"line {number}: {error.msg}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number} is no object")
+            yield row
 
 
 def _json(lines: Iterable[str], file: Path) -> Iterator[Row]:
@@ -200,11 +220,15 @@ def _json(lines: Iterable[str], file: Path) -> Iterator[Row]:
     content = json.loads("".join(lines))
     if isinstance(content, dict):
         content = content.get("data", [content])
-    for row in content:
+    if not isinstance(content, list):
+        raise ValueError("it holds no list of rows")
+    for number, row in enumerate(content, 1):
         if isinstance(row, dict) and "paragraphs" in row:
-            for paragraph in row["paragraphs"]:
-                for question in paragraph["qas"]:
-                    yield {**question, "context": paragraph["context"]}
+            try:
+                asked = [{**q, "context": part["context"]} for part in row["paragraphs"] for q in part["qas"]]
+            except (KeyError, TypeError) as error:
+                raise ValueError(f"entry {number} lacks SQuAD's context or qas") from error
+            yield from asked
         else:
             yield row
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from maskwright.errors import RecipeError
+from maskwright.evaluation.source import Row, json_lines, uncompressed
 
 Judgements = dict[str, dict[str, int]]  # query -> document -> grade
 
@@ -31,7 +30,7 @@ def judgements(file: str | None) -> Judgements:
     """Lines of `query 0 document grade` (TREC) or of `query-id corpus-id score` under a header line (BEIR)."""
     path = there(file, "judgements")
     found: Judgements = {}
-    for number, line in enumerate(_read(path).splitlines(), 1):
+    for number, line in enumerate(_read(path).split("\n"), 1):
         cells = line.split()
         if not cells or (number == 1 and not _is_number(cells[-1])):
             continue
@@ -48,16 +47,17 @@ def judgements(file: str | None) -> Judgements:
 
 def _texts(path: Path, tags: tuple[str, str], fields: list[str], key: str) -> dict[str, str]:
     text = _read(path)
-    suffix = path.suffix.lower()
-    if suffix == ".jsonl":
-        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        items = [(str(row.get("_id", row.get("id"))), {name: str(row[name]) for name in fields if row.get(name)})
-                 for row in rows]  # fmt: skip
-    elif suffix == ".tsv":
-        items = [(cells[0], {fields[0]: cells[1]}) for cells in csv.reader(text.splitlines(), delimiter="\t",
-                                                                         quoting=csv.QUOTE_NONE)]  # fmt: skip
-    else:
-        items = _sgml(text, tags, fields)
+    suffix = uncompressed(path).suffix.lower()
+    try:
+        if suffix == ".jsonl":
+            rows = enumerate(json_lines(text.split("\n")), 1)
+            items = [(_identity(row, n), {name: str(row[name]) for name in fields if row.get(name)}) for n, row in rows]
+        elif suffix == ".tsv":
+            items = [_cells(line, n, fields[0]) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+        else:
+            items = _sgml(text, tags, fields)
+    except ValueError as error:
+        raise RecipeError(f"evaluation.{key}: {path} cannot be read as {suffix[1:]} ({error}); mend it.") from error
     found = {name: " ".join(" ".join(parts.values()).split()) for name, parts in items}
     if not found:
         raise RecipeError(
@@ -66,6 +66,21 @@ def _texts(path: Path, tags: tuple[str, str], fields: list[str], key: str) -> di
     if not any(found.values()):
         raise RecipeError(f"evaluation.{key}: {path} has none of the fields {', '.join(fields)}; name the right ones.")
     return found
+
+
+def _identity(row: Row, number: int) -> str:
+    found = row.get("_id", row.get("id"))
+    if found is None:
+        raise ValueError(f"row {number} has neither _id nor id")
+    return str(found)
+
+
+def _cells(line: str, number: int, field: str) -> tuple[str, dict[str, str]]:
+    """Id and text; a quotation mark is text."""
+    cells = line.split("\t")
+    if len(cells) < 2:
+        raise ValueError(f"line {number} has no tab between id and text")
+    return cells[0], {field: cells[1]}
 
 
 def _sgml(text: str, tags: tuple[str, str], fields: list[str]) -> list[tuple[str, dict[str, str]]]:
@@ -101,7 +116,7 @@ def _read(path: Path) -> str:
     try:
         with fsspec.open(str(path), "rt", encoding="utf-8-sig", compression="infer") as file:
             return file.read()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise RecipeError(f"{path} cannot be read ({error}); mend it.") from error
 
 
