@@ -34,6 +34,7 @@ from maskwright.objectives import (
 from maskwright.objectives.choices import lay_options
 from maskwright.objectives.mask_specific import position_weights
 from maskwright.objectives.sentence_order import ORDER, exchanged
+from maskwright.training.recipe import assemble
 
 EXACT = Counted("token", "nearest", "cut", 0, None)
 MASK = Replace(1.0, 0.0, 0.0, "token")
@@ -322,3 +323,16 @@ def test_rows_without_all_options_do_not_count(chooser):
     laid = lay_options(ids, ids > 0, marker, 3, 3)
     assert laid.position_BL[0, :12].tolist() == [0, 1, 2, 3, 4, 5, 6, 5, 6, 5, 6, 11]
     assert laid.number_BL[0, :12].tolist() == [0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, -1]
+
+
+@pytest.mark.parametrize("objective", ["mslm", "classify", "multiple_choice", "clm"])
+@pytest.mark.parametrize("asked", ["prediction", "loss_weight"])
+def test_what_an_objective_would_not_look_at_is_refused(objective, asked, compose, tmp_path):
+    (tmp_path / "names.txt").write_text("Congress\n")
+    (tmp_path / "weights.json").write_text('{"the": 0.5}')
+    parts = {"prediction": ["prediction=share", "prediction.value=0.1"],
+             "loss_weight": ["loss_weight=table", f"loss_weight.file={tmp_path / 'weights.json'}"]}  # fmt: skip
+    needs = {"mslm": [f"masking.unit.column.spans.file={tmp_path / 'names.txt'}"]}.get(objective, [])
+    with pytest.raises(RecipeError, match=rf"^{asked} says which masked .* objective={objective} has no loss at each"):
+        assemble(*compose(f"objective={objective}", *parts[asked], *needs))
+    assemble(*compose(f"objective={objective}", *needs))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
+
+import numpy as np
 import pytest
 import torch
 from tests.objectives.small import built, mean
 
+from maskwright.data.batch import Batch
 from maskwright.errors import RecipeError
 from maskwright.masking.draws import Draws
 from maskwright.objectives import CausalLM, Electra, MaskedLM
 from maskwright.objectives.electra import sample
 from maskwright.objectives.losses import next_tokens
+from maskwright.training.recipe import assemble
 
 PAPER = dict(generator_width=1.0, generator_depth=0.5, temperature=1.0, generator_weight=1.0, detector_weight=50.0)
 
@@ -143,3 +149,53 @@ def test_what_has_no_ruler_says_why(model, tokenizer):
     assert "no distribution over tokens" in electra.ruled()["ruler"]
     assert electra.ruled()["generator/ruler"] is electra.generator
     assert isinstance(built(CausalLM(), model("llama"), tokenizer).ruled()["ruler"], str)
+
+
+@pytest.mark.parametrize("choice", ["table", "by_stratum", "pos", "term_weight"])
+def test_the_loss_is_the_mean_weighted_by_chosen_terms(choice, compose, small_text, tmp_path):
+    """Masks are those without a weight. The loss is that of transformers at each place, weighted by hand."""
+    (tmp_path / "weights.json").write_text(json.dumps({"the": 3.0, ",": 0.0}))
+    (tmp_path / "terms.txt").write_text("The\n")
+    rows = []
+    for text in small_text.read_text().split("\n\n"):
+        found = re.finditer(r"\bthe\b", text, re.IGNORECASE)
+        tags = [{"start": match.start(), "end": match.end(), "type": "DET"} for match in found]
+        rows.append(json.dumps({"text": text, "tags": tags}))
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    corpus = [f"data.files={tmp_path / 'rows.jsonl'}", "data.columns=[tags]", "data.document=file"]
+    needs = {"table": [f"loss_weight.file={tmp_path / 'weights.json'}"], "term_weight": [],
+             "by_stratum": [f"loss_weight.column.strata.terms={tmp_path / 'terms.txt'}"],
+             "pos": ["loss_weight.column.column=tags", "+loss_weight.weights.DET=5.0"]}[choice]  # fmt: skip
+    made = []
+    for weighted in ([], [f"loss_weight={choice}", *needs]):
+        cfg, chosen = compose("model=bert_tiny", "rate.value=0.4", f"cache={tmp_path}", *corpus, *weighted)
+        recipe = assemble(cfg, chosen)
+        prepared = recipe.prepare(cfg)
+        views = recipe.bind(prepared, 0)
+        rows = prepared.train.take(np.arange(32))
+        rows["visit"] = torch.zeros_like(rows["sample"])
+        made.append(Batch(rows, 0, 0.0, views=views(rows, 0.0)))
+    plain, one = made[0].views["main"], made[1]
+    view = one.views["main"]
+    assert torch.equal(plain.ids_BM, view.ids_BM) and torch.equal(plain.counts_BK, view.counts_BK)
+    words = np.array(prepared.tokenizer.convert_ids_to_tokens(view.target_BK.flatten().tolist()))
+    the_BK, comma_BK = (torch.tensor(words == word).view(view.target_BK.shape) for word in ("the", ","))
+    if choice == "term_weight":
+        weight_BK = one.rows["term_weight"].gather(1, view.source_BK).clamp(min=1e-3)
+        assert weight_BK.std() > 0.1
+    else:
+        the, other = {"table": (3.0, 1.0), "by_stratum": (2.0, 1.0), "pos": (5.0, 0.2)}[choice]
+        weight_BK = torch.full(view.target_BK.shape, other)
+        weight_BK[the_BK] = the
+        weight_BK[comma_BK] = 0.0 if choice == "table" else other
+    weight_BK = weight_BK * view.counts_BK
+    assert (the_BK & view.counts_BK).sum() > 10
+    objective = recipe.objective
+    torch.manual_seed(0)
+    objective.build(recipe.model, prepared.tokenizer, recipe.layout(prepared, views), 64)
+    objective.eval()
+    logits_BLV = objective.network.hf(input_ids=view.ids_BM, attention_mask=view.valid_BM.long()).logits
+    loss_BK = -logits_BLV.log_softmax(-1).gather(2, view.clean_BL[:, :, None])[:, :, 0].gather(1, view.place_BK)
+    by_hand = (loss_BK * weight_BK).sum() / weight_BK.sum()
+    assert mean(objective, one, "mlm").item() == pytest.approx(by_hand.item(), rel=1e-5)
+    assert abs(by_hand.item() - mean(objective, made[0], "mlm").item()) > 1e-4

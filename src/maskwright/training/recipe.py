@@ -213,6 +213,13 @@ def _views(cfg: DictConfig, objective: Objective) -> list[ViewRecipe]:
 def check_views(recipe: Recipe) -> None:
     """Raises RecipeError where views and objective do not fit each other, by what both declare."""
     objective, needs = recipe.choices.get("objective", "this one"), recipe.objective.needs
+    for group in ("prediction", "loss_weight"):  # an objective without views knows of them by the choice alone
+        asked = any(getattr(view, group) for view in recipe.views) or recipe.choices.get(group) not in (None, "null")
+        if asked and not needs.losses:
+            raise RecipeError(
+                f"{group} says which masked tokens count in the loss, and how much; objective={objective} has no loss "
+                "at each of them: leave it out, or use objective=mlm."
+            )
     for view in recipe.views:
         corruption = view.corruption.describe() or "mask"
         if needs.predicts and not view.corruption.predictable:
