@@ -41,7 +41,7 @@ def test_help_is_quick_and_lists_the_suites():
     began = time.perf_counter()
     out = command("--help").stdout
     assert time.perf_counter() - began < 10  # about 1 s on an idle machine
-    assert "evaluation: bias, fill, finetune, minimal_pairs, probe, relations, retrieval, ruler, similarity" in out
+    assert "evaluation: bias, fill, finetune, likelihood, minimal_pairs, probe, relations, retrieval, ruler, similarity" in out
 
 
 def test_the_entry_imports_nothing_heavy():

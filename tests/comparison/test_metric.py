@@ -190,6 +190,24 @@ def test_another_ruler_of_evaluate_is_another_quantity(evaluated, changed):
     assert not compared(evaluated("ruler", "ruler/loss", [RULER, other]))
 
 
+COSTS = {"settings": {"most": None}, "precision": "32", "facts": {"corpus": "texts.jsonl", "text": "k"}}
+
+
+@pytest.mark.parametrize(
+    ("figure", "shared"),
+    [("pseudo/perplexity", False), ("pseudo/nats_per_token", False), ("pseudo/nats_per_word", True),
+     ("pseudo/nats_per_byte", True), ("pseudo/perplexity_per_word", True), ("pseudo/nats", True)],
+)  # fmt: skip
+def test_likelihoods_per_word_and_byte_are_compared_over_tokenizers(evaluated, figure, shared):
+    result = evaluated("likelihood", figure, [COSTS, COSTS], tokenizers="tT")
+    assert compared(result) is shared and result.metric.lower
+
+
+def test_likelihoods_of_other_texts_are_not_compared(evaluated):
+    other = {**COSTS, "facts": {"corpus": "texts.jsonl", "text": "K"}}
+    assert not compared(evaluated("likelihood", "pseudo/nats_per_byte", [COSTS, other]))
+
+
 def test_a_loss_under_own_masks_is_not_compared_between_masks(make_run, tmp_path):
     """A rate sweep would crown the lowest rate."""
     for number, (rate, seed) in enumerate((rate, seed) for rate in (0.15, 0.4) for seed in (1, 2)):

@@ -64,8 +64,7 @@ def clustered(
     cluster_N: Sequence[object] | np.ndarray,
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> Interval:
-    """The mean over all items where items of one cluster go together: the cluster-robust standard error of a mean
-    (Liang and Zeger 1986, with the factor G / (G - 1)) and Student's t with G - 1 degrees of freedom.
+    """The mean over all items where items of one cluster go together, see `ratio`.
 
     bounds: what the items lie between; those of a single cluster, and items that all agree, are taken as yes-or-no
     items where that is 0 and 1, and else tell no interval.
@@ -78,9 +77,26 @@ def clustered(
         if bounds != (0.0, 1.0):
             return Interval(mean, math.nan, math.nan)
         return proportion(values_N.sum(), len(values_N)) if groups < 2 else proportion(mean * groups, groups)
-    sums_G = np.bincount(cluster_N, weights=values_N - mean, minlength=groups)
-    error = math.sqrt(groups / (groups - 1) * (sums_G**2).sum()) / len(values_N)
-    return _bounded(mean, stats.t.ppf((1 + LEVEL) / 2, groups - 1) * error, bounds)
+    return ratio(values_N, np.ones(len(values_N)), cluster_N, bounds)
+
+
+def ratio(
+    total_N: Sequence[float] | np.ndarray,
+    size_N: Sequence[float] | np.ndarray,
+    cluster_N: Sequence[object] | np.ndarray,
+    bounds: tuple[float, float] = (0.0, math.inf),
+) -> Interval:
+    """A sum over a sum, such as nats per token, where items of one cluster go together: the linearised cluster-robust
+    standard error (Liang and Zeger 1986, with the factor G / (G - 1)) and Student's t with G - 1 degrees of freedom."""
+    total_N, size_N = np.asarray(total_N, dtype=float), np.asarray(size_N, dtype=float)
+    _, cluster_N = np.unique(np.asarray(cluster_N), return_inverse=True)
+    groups, size = int(cluster_N.max(initial=-1)) + 1, size_N.sum()
+    value = float(total_N.sum() / size) if size else math.nan
+    if groups < 2:
+        return Interval(value, math.nan, math.nan)
+    sums_G = np.bincount(cluster_N, weights=total_N - value * size_N, minlength=groups)
+    error = math.sqrt(groups / (groups - 1) * (sums_G**2).sum()) / size
+    return _bounded(value, stats.t.ppf((1 + LEVEL) / 2, groups - 1) * error, bounds)
 
 
 def guessing(chance_N: Sequence[float] | np.ndarray) -> Interval:

@@ -233,6 +233,11 @@ def _json(lines: Iterable[str], file: Path) -> Iterator[Row]:
             yield row
 
 
+def optional(files: str | Iterable[str] | None = None, path: str | None = None, **settings: Any) -> Source | None:
+    """A source; None where neither files nor a dataset is named."""
+    return Source(files, path, **settings) if files or path else None
+
+
 class Splits:
     """Rows to learn from (train), to choose by (dev) and to report on (test); see `Source` for the other settings.
 
