@@ -15,7 +15,7 @@ MARKER = "[OPTION]"
 NFD = unicodedata.normalize("NFD", "Sjögren syndrome")
 PASSAGES = {  # by answer: a passage, and how many of its words stand in the answer
     "gout": ("Gout, says he, and GOUT again; no (gout) but gouty.", 3),
-    "Crohn's disease": ("Crohn's disease, says he after Crohn; Crohn’s disease.", 4),
+    "Crohn's disease": ("Crohn's disease, says he, after Crohn; Crohn’s disease.", 4),
     NFD: (f"A {NFD}, says he, or Sjögren syndrome.", 4),
     "हिन्दी भाषा": ("यह हिन्दी भाषा है, says he, हिन्दी।", 3),
 }
@@ -53,6 +53,8 @@ def test_no_word_of_the_answer_is_left_in_the_passage(answer, kind, rule, docume
     assert sum(word in words(answer) for word in words(passage)) == number
     assert not set(left) & set(words(answer)) and {"says", "he", ","} <= set(left)
     assert not cue_T[document.end_T > len(passage)].any()
+    first_T = np.flatnonzero(document.begins_T)[document.word_T]
+    assert (cue_T == cue_T[first_T]).all()  # a unit of words has its first token's rate
 
 
 def test_words_that_are_no_cues_are_shown(document_of, tmp_path):

@@ -122,3 +122,29 @@ def test_markers_that_nobody_writes(dated):
         dated([MetadataValues("metadata", {"place": "[PLACE]"})], markers=("[DATE]", "[PLACE]"))
     with pytest.raises(RecipeError, match=r"^metadata has no fields"):
         MetadataValues("metadata", {})
+
+
+def test_erwt_shows_whole_years_in_place_of_years(compose, tmp_path):
+    """Tokens that the class of dates may show, and shows, are all years."""
+    import re
+
+    import torch
+
+    from maskwright.masking import Outcome
+    from maskwright.training.recipe import assemble
+
+    cfg, choices = compose("experiment=erwt", "tokenizer.vocabulary=800", "packing.length=192", "logger=csv",
+                           "hardware=cpu", "heldout_rows=16", f"cache={tmp_path}", small=False)  # fmt: skip
+    recipe = assemble(cfg, choices)
+    prepared = recipe.prepare(cfg)
+    views = recipe.bind(prepared, 0)
+    rows = prepared.train.take(np.arange(400))
+    rows["visit"] = torch.zeros_like(rows["sample"])
+    view = views(rows, 0.0)["main"]
+    dated_BL = (rows["metadata"] > 0) & (rows["ids"] != prepared.tokenizer.convert_tokens_to_ids("[DATE]"))
+    assert (dated_BL.sum(1) == 1).all() and (dated_BL & view.maskable_BL).any()
+    assert (view.outcome_BL > 0)[dated_BL].double().mean().item() == pytest.approx(0.25, abs=0.08)
+    shown = prepared.tokenizer.convert_ids_to_tokens(
+        view.ids_BM[dated_BL & (view.outcome_BL == Outcome.RANDOM)].tolist()
+    )
+    assert shown and all(re.fullmatch(r"\[\d{4}\]", token) for token in shown)

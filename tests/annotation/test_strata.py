@@ -34,6 +34,23 @@ def test_the_first_list_decides_whatever_the_case(kind, lists, document_of):
     assert (class_T == class_T[first_W][document.word_T]).all()  # pieces share their word's class
 
 
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
+def test_phrases_are_found_and_bare_marks_are_not(kind, tmp_path, document_of):
+    (tmp_path / "home.txt").write_text("mother-in-law\n—\n...\n(Ice cream)\nlaw of the land\n")
+    (tmp_path / "food.txt").write_text("cream\nice cream cone\nlaw\nCrohn's disease\n")
+    column = Strata("stratum", {"home": str(tmp_path / "home.txt"), "food": str(tmp_path / "food.txt")})
+    document = document_of(
+        "My Mother-in-law\nlikes ice  cream, cream - and ICE cream cone; law... Crohn’s disease", kind
+    )
+    class_T = column.mark(document)
+    words = [f"{word}:{class_T[place]}" for word, place in zip(document.words, np.flatnonzero(document.begins_T))]
+    assert " ".join(words).replace("’", "'") == (
+        "My:0 Mother:1 -:1 in:1 -:1 law:1 likes:0 ice:1 cream:1 ,:0 cream:2 -:0 and:0 ICE:2 cream:2 cone:2 ;:0 law:2 "
+        ".:0 .:0 .:0 Crohn's:2 disease:2"
+    )
+    assert (class_T == class_T[np.flatnonzero(document.begins_T)][document.word_T]).all()
+
+
 def test_list_refusals(lists):
     with pytest.raises(RecipeError, match=r"^strata.stop is not set; name a UTF-8 text file with one entry a line"):
         Strata("stratum", {"stop": None})

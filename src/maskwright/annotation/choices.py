@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskwright.annotation.ngrams import is_word
+from maskwright.annotation.pieces import whole_words
 from maskwright.annotation.wordlists import WordList
 from maskwright.data.annotate import Annotator
 from maskwright.data.document import Document
@@ -72,7 +73,7 @@ class Cues(Annotator):
         cue_T = np.zeros(len(document), self.dtype)
         for start, end in word_spans(passage):
             if _alike(passage[start:end]) in answer:
-                cue_T[document.first_tokens(start, end)] = 1
+                cue_T[whole_words(document, start, end)] = 1
         return cue_T
 
 

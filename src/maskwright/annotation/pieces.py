@@ -80,6 +80,16 @@ class PieceTable:
         return row_W.astype(np.int32)[document.word_T]
 
 
+def whole_words(document: Document, start: int, end: int) -> slice:
+    """The tokens of all words that overlap the characters start..end: a unit has the class of its first token, which
+    may be a white space."""
+    inside = document.first_tokens(start, end)
+    if inside.start == inside.stop:
+        return inside
+    first, last = document.word_T[inside.start], document.word_T[inside.stop - 1]
+    return slice(*np.searchsorted(document.word_T, (first, last + 1)).tolist())
+
+
 def mixed(z: np.ndarray) -> np.ndarray:
     """splitmix64's finaliser: uint64 values whose bits look independent."""
     z = z + np.uint64(_GOLDEN)

@@ -6,18 +6,22 @@ Shapes: T tokens and W words of one document.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from maskwright.annotation.counts import word_counts
+from maskwright.annotation.gazetteer import Phrases
+from maskwright.annotation.pieces import whole_words
 from maskwright.annotation.sources import Given
 from maskwright.annotation.spans import SpanTypes, types_of
 from maskwright.annotation.taggers import UNIVERSAL
 from maskwright.annotation.wordlists import WordList
 from maskwright.data.annotate import Annotator
 from maskwright.data.document import Document, Source
+from maskwright.data.words import begins_by_rule
 from maskwright.errors import RecipeError
 
 _VERSION = 1
@@ -46,8 +50,9 @@ class _OfWords(Annotator):
 class Strata(_OfWords):
     """Strata of words from lists of the user's: the first list that has a word decides (KidLM, arXiv 2410.03884).
 
-    strata: the name of each stratum and its file, one word a line. Case does not count, nor do punctuation marks around
-    a word. Words of no list are class 0.
+    strata: the name of each stratum and its file, one word or phrase a line. Case does not count, nor do punctuation
+    marks around a word. Phrases (`ice cream`, `mother-in-law`) are looked for in the text, the longest first. Words of
+    no list are class 0.
     """
 
     def __init__(self, name: str, strata: Mapping[str, str | None]) -> None:
@@ -58,11 +63,25 @@ class Strata(_OfWords):
         self._files = [(stratum, file.sha) for stratum, file in files.items()]
         self._class: dict[str, int] = {}
         for number, file in enumerate(files.values(), 1):
-            for line in file.lines:
-                self._class.setdefault(_bare(line), number)
+            for bare in filter(None, map(_bare, file.lines)):
+                self._class.setdefault(bare, number)
 
     def settings(self) -> dict[str, Any]:
-        return {"version": _VERSION, "strata": self._files}
+        return {"version": 2, "strata": self._files}
+
+    @cached_property
+    def _phrases(self) -> Phrases | None:
+        """Lines that are several words by the rule."""
+        several = [(line, str(number)) for line, number in self._class.items() if begins_by_rule(line).sum() > 1]
+        several += [(line.replace("'", "’"), number) for line, number in several if "'" in line]
+        return Phrases(several, "fold", "word") if several else None
+
+    def mark(self, document: Document) -> np.ndarray:
+        class_T = super().mark(document)
+        for start, end, number in self._phrases.find(document) if self._phrases else ():
+            own_T = class_T[whole_words(document, start, end)]
+            own_T[(own_T == 0) | (own_T > int(number))] = int(number)
+        return class_T
 
     def number(self, word: str) -> int:
         return self._class.get(_bare(word), 0)
