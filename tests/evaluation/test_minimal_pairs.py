@@ -59,11 +59,12 @@ def test_identical_sentences_give_exactly_chance(pairs, subject):
 def test_accuracy_is_counted_by_hand(family, pairs, subject):
     rows, model = some(), subject(family)
     result = pairs(rows).run(model, Tools())
-    sums, means = [], []
+    sums, means, sure = [], [], []
     for number, row in enumerate(rows):
         scores = Scorer(model)([(0, row["sentence_good"]), (1, row["sentence_bad"])])
         sums.append((number % 5, scores[0].sum > scores[1].sum))
         means.append((number % 5, scores[0].mean > scores[1].mean))
+        sure.append(1 / (1 + np.exp(-abs(scores[0].mean - scores[1].mean))))
     share = [np.mean([right for group, right in sums if group == paradigm]) for paradigm in range(5)]
     by_mean = [np.mean([right for group, right in means if group == paradigm]) for paradigm in range(5)]
     assert [result.figures[f"by/paradigm/paradigm{n}"] for n in range(5)] == pytest.approx(share)
@@ -73,7 +74,12 @@ def test_accuracy_is_counted_by_hand(family, pairs, subject):
     assert result.figures["by/phenomenon/term0"] == pytest.approx(np.mean(share[:2]))
     alone = proportion(share[4] * 12, 12)
     assert result.figures["by/phenomenon/term2/low"] == pytest.approx(alone.low)
-    assert pairs(rows, reduction="mean").run(model, Tools()).figures["accuracy"] == pytest.approx(np.mean(by_mean))
+    figures = pairs(rows, reduction="mean").run(model, Tools()).figures
+    assert figures["accuracy"] == pytest.approx(np.mean(by_mean))
+    right = np.array([right for _, right in means], dtype=float)
+    assert figures["confidence"] == pytest.approx(np.mean(sure), abs=1e-5)
+    assert figures["ece_1bin"] == pytest.approx(abs(np.mean(sure) - right.mean()), abs=1e-5)
+    assert figures["by/coverage/0.1"] == pytest.approx(right[np.argsort(sure)[-6:]].mean())  # the surest 6 of 60
 
 
 def test_order_changes_no_paradigm(pairs, subject):

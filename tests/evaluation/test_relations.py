@@ -95,7 +95,8 @@ def test_swapping_the_options_changes_nothing(bear, subject):
 def test_accuracy_is_counted_by_hand(bear, subject):
     bert = subject("bert")
     figures = Relations(str(bear)).run(bert, Tools()).figures
-    right = []
+    right: list[tuple[str, bool]] = []
+    sure: list[float] = []
     for relation, templates, answers in (
         ("P1", ["{x} was in {y}.", "{y} was the state of {x}."], PLACES),
         ("P2", ["the art of {x} was {y}."], THINGS),
@@ -105,8 +106,12 @@ def test_accuracy_is_counted_by_hand(bear, subject):
                 texts = [template.format(x=f"child {n}", y=option) for option in answers]
                 texts = [text[0].upper() + text[1:] for text in texts]
                 scores = Scorer(bert)(enumerate(texts))
+                each = np.array([scores[key].sum for key in scores])
+                sure.append(np.exp(each - each.max()).max() / np.exp(each - each.max()).sum())
                 right.append((relation, max(scores, key=lambda key: scores[key].sum) == n % len(answers)))
     assert figures["accuracy"] == pytest.approx(np.mean([hit for _, hit in right]))
+    assert figures["confidence"] == pytest.approx(np.mean(sure), abs=1e-5)
+    assert figures["ece_1bin"] == pytest.approx(abs(np.mean(sure) - figures["accuracy"]), abs=1e-5)
     for relation in ("P1", "P2"):
         assert figures[f"by/relation/{relation}"] == pytest.approx(np.mean([h for r, h in right if r == relation]))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from maskwright.evaluation.calibration import confidence
 from maskwright.evaluation.scorer import TIE, Scores
 from maskwright.evaluation.texts import Request
 
@@ -36,6 +37,7 @@ class Answers:
     questions: list[Question]
     credit: dict[str, np.ndarray]  # by reduction, float [Q]: 1, 0, or a share when tied
     rank: np.ndarray  # float [Q]: of the right option by the chosen reduction, from 1; tied options share the mean rank
+    confidence: np.ndarray  # float [Q]: the best option's share of the softmax, by the chosen reduction
     tied: np.ndarray  # bool [Q]: the best score is shared, by the chosen reduction
     chance: np.ndarray  # float [Q]: 1 / options
     counts_differ: bool  # whether options of one question differ in their number of scored tokens
@@ -47,7 +49,7 @@ def answer(questions: Sequence[Question], scores: Scores, reduction: str) -> Ans
     kept: list[Question] = []
     skipped: dict[str, int] = {}
     credit: dict[str, list[float]] = {name: [] for name in REDUCTIONS}
-    rank, tied, differ = [], [], False
+    rank, tied, sure, differ = [], [], [], False
     for question in questions:
         reason = next((scores.skipped[o.id] for o in question.options if o.id in scores.skipped), None)
         if reason is not None:
@@ -61,11 +63,13 @@ def answer(questions: Sequence[Question], scores: Scores, reduction: str) -> Ans
         by = np.array([score.by(reduction) for score in found])
         own = by[question.right]
         rank.append(1 + (by > own + TIE).sum() + ((np.abs(by - own) <= TIE).sum() - 1) / 2)
+        sure.append(confidence(by))
         tied.append((by >= by.max() - TIE).sum() > 1)
     return Answers(
         kept,
         {name: np.array(values) for name, values in credit.items()},
         np.array(rank, dtype=float),
+        np.array(sure, dtype=float),
         np.array(tied, dtype=bool),
         np.array([1 / len(question.options) for question in kept]),
         differ,

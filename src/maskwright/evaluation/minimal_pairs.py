@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from maskwright.errors import RecipeError
+from maskwright.evaluation.calibration import calibration
 from maskwright.evaluation.choices import REDUCTIONS, Answers, Question, answer
 from maskwright.evaluation.intervals import guessing, over_groups, proportion
 from maskwright.evaluation.plans import check_plan
@@ -106,6 +107,7 @@ class MinimalPairs(Suite):
             figures[f"accuracy_by_{other}"] = float(np.mean([by_other for *_, by_other in paradigms]))
         figures |= guessing(answers.chance).figures("chance")
         figures["tied"] = float(answers.tied.mean())
+        figures |= calibration(answers.confidence, credit_Q)
         rows: list[list[Any]] = []
         for phenomenon, group in groupby(paradigms, key=lambda line: line[0]):
             members = list(group)

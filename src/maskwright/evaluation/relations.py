@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from maskwright.errors import RecipeError
+from maskwright.evaluation.calibration import calibration
 from maskwright.evaluation.choices import REDUCTIONS, Answers, Question, answer
 from maskwright.evaluation.intervals import clustered, guessing
 from maskwright.evaluation.plans import check_plan
@@ -154,6 +155,7 @@ class Relations(Suite):
         figures["mrr"] = float((1 / rank_Q).mean())
         figures |= {f"precision@{k}": float((rank_Q <= k).mean()) for k in (5, 10)}
         figures["tied"] = float(np.concatenate([part.tied for part in parts]).mean())
+        figures |= calibration(np.concatenate([part.confidence for part in parts]), credit_Q)
         table = [["all", len(questions), overall.value, overall.low, overall.high]]
         for domain in sorted({name for names in domains.values() for name in names}):
             # a relation in d domains counts 1/d in each, so that the domains' mean is the overall accuracy
