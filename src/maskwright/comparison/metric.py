@@ -92,8 +92,8 @@ def choose(runs: Sequence[Run], wanted: str | None = None, better: str | None = 
 
 def _groups(runs: Sequence[Run], name: str) -> tuple[list[str], list[str]]:
     """A letter per run, and in which respects the groups differ."""
-    marks = [_marks(run, name) if run.figure(name) is not None else None for run in runs]
-    kinds = list(dict.fromkeys(tuple(mark.items()) for mark in marks if mark is not None))
+    marks = [tuple(sorted(_marks(run, name).items())) if run.figure(name) is not None else None for run in runs]
+    kinds = list(dict.fromkeys(mark for mark in marks if mark is not None))
     letters = {
         kind: f"{chr(ord('A') + index % 26)}{index // 26 or ''}" for index, kind in enumerate(kinds)
     }  # ... Z, A1
@@ -102,7 +102,7 @@ def _groups(runs: Sequence[Run], name: str) -> tuple[list[str], list[str]]:
         for key in dict.fromkeys(key for kind in kinds for key, _ in kind)
         if len({dict(k).get(key) for k in kinds}) > 1
     ]
-    return ["" if mark is None else letters[tuple(mark.items())] for mark in marks], differing
+    return ["" if mark is None else letters[mark] for mark in marks], differing
 
 
 def _cure(differing: Sequence[str]) -> str:
