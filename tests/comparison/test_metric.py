@@ -82,6 +82,17 @@ def test_a_word_level_figure_is_taken_where_all_have_it(mixed):
     assert "so ruler/loss is not the same quantity in all of them" in result.warned[0].text
 
 
+def test_a_word_level_figure_taken_of_itself_is_not_compared_over_other_passages(mixed, tmp_path):
+    first, second = ({"evaluation/ruler/ruler/word_bits_per_byte": value} for value in (1.5, 1.4))
+    runs = mixed(first, second)
+    for run, passages in zip(runs, (768, 768, 768, 100, 100, 100)):
+        run.evaluations = {"evaluation/ruler": {"facts": {"words": WORDS | {"passages": passages}}}}
+    result = compare_runs(runs)
+    assert result.metric.name.endswith("word_bits_per_byte") and not compared(result)
+    said = [one.text for one in result.warned if one.about == "not one ruler"]
+    assert "compared by" in said[0] and "differ in evaluation's passages are not compared" in said[1]
+
+
 def test_an_asked_for_figure_is_not_exchanged(mixed):
     first, second = ({"evaluation/ruler/ruler/word_bits_per_byte": value} for value in (1.5, 1.4))
     result = compare_runs(mixed(first, second), Options(metric="ruler/loss"))

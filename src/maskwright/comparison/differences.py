@@ -177,8 +177,8 @@ def _explained(known: Sequence[_Known], key: str, typed: Sequence[str]) -> bool:
 
 
 def holds(group: str, key: str) -> bool:
-    """Whether a dotted key lies below a group or another key."""
-    return key.startswith(group.split("@")[0].replace("/", ".") + ".")
+    """Whether a dotted key, or a group (`masking/budget`), lies below a group or another key."""
+    return key.replace("/", ".").startswith(group.split("@")[0].replace("/", ".") + ".")
 
 
 def _value(one: _Known, known: Sequence[_Known], key: str) -> Any:

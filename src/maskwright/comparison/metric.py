@@ -78,7 +78,8 @@ def choose(runs: Sequence[Run], wanted: str | None = None, better: str | None = 
     word = next((key for key in _shared(finished) if key.endswith(WORD_LEVEL)), None)
     if word and wanted is None and differing == ["tokenizer"]:
         note = f"The runs differ in tokenizer, so {name} is not the same quantity in all of them; compared by {word}."
-        return Metric(word, direction(word, better), _groups(runs, word)[0], [note])
+        chosen = choose(runs, word, better)
+        return Metric(word, chosen.lower, chosen.groups, [note, *chosen.notes])
     if name == "ruler/bits_per_byte" and wanted and differing == ["tokenizer"]:
         note = (
             "The runs differ in tokenizer: ruler/bits_per_byte is per byte of the same documents, but each tokenizer "
