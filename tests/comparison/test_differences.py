@@ -92,6 +92,16 @@ def test_what_an_objective_sets_elsewhere_follows_from_it(make_run):
     assert [label(own) for own in settings([read_run(run) for run in runs])] == ["objective=mlm", "objective=clm"]
 
 
+def test_a_choice_that_a_masking_brings_along_is_not_listed(make_run):
+    """masking=span budgets exactly, masking=whole_word in whole words: nobody has to say so."""
+    runs = [
+        make_run(masking, {"masking": masking}, overrides=[f"masking={masking}"],
+                 facts={"choices": {"masking": masking, "masking/budget": budget}})
+        for masking, budget in (("random", "exact"), ("span", "whole"))
+    ]  # fmt: skip
+    assert [label(own) for own in settings([read_run(run) for run in runs])] == ["masking=random", "masking=span"]
+
+
 def test_a_copy_of_what_a_choice_sets_is_not_listed(make_run):
     """`rate.longest: ${masking.unit.longest}` holds the value of its source."""
     runs = [
