@@ -14,6 +14,7 @@ from benchmarks.contestants import policies
 
 from maskwright.errors import RecipeError
 from maskwright.masking import Masking, Outcome, ViewRecipe
+from maskwright.masking.budgets import Counted, Independent
 from maskwright.masking.rates import Constant
 from maskwright.masking.units import OneOf
 from maskwright.training.recipe import assemble, build, check_views
@@ -26,7 +27,8 @@ REASONS = (
     "does not steer",  # Unit.weighs
     "which do not steer",  # Rate.by_position on Unit.weighs
     "is an order or a choice, which no deadline turns into a rate",  # Weight.counted_only
-    "moves where",  # Unit.counts_starts
+    "could only move the starts",  # Weight.counted_only on Unit.covers
+    "moves where",  # Unit.covers
     "must know the count beforehand",  # Unit.planned
     "needs a count of tokens",
     "counts span starts",
@@ -99,6 +101,7 @@ class Together:
         self.prepared = self.recipe.prepare(cfg)
         self.rows = self.prepared.train.take(torch.arange(min(24, len(self.prepared.train))).numpy())
         self.rows["visit"] = torch.zeros_like(self.rows["sample"])
+        self._arriving: dict[Any, torch.Tensor] = {}
 
     def choices(self, kind: str) -> list[str]:
         return [choice for known, choice in self.parts if known == kind]
@@ -117,11 +120,61 @@ class Together:
             check_views(self.recipe)
             markers = tuple(marker for marker in recipe.corruption.markers)
             self.prepared.tokenizer.add_tokens(list(markers))
-            return self.recipe.bind(self.prepared, 0)(self.rows, 0.5)["main"]
+            self.used, self.views = recipe, self.recipe.bind(self.prepared, 0)
+            return self.views(self.rows, 0.5)["main"]
         except RecipeError as error:
             return str(error)
         finally:
             self.recipe.views = [view]
+
+    def within(self, view: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of each row of an accepted combination: tokens (or units) masked, and the least and most that the rate and
+        the rounding which its budget declares have in the mean."""
+        rate, budget, weight = self.used.rate, self.used.masking.budget, self.used.masking.weight
+        masked_BL, counted_BL = view.outcome_BL > 0, view.maskable_BL
+        if of_units := getattr(budget, "of", "token") == "unit":
+            counted_BL = firsts(view.unit_BL, counted_BL)
+        asked_B = view.rate_B * counted_BL.sum(1)
+        able_BL = self._able(weight)
+        if rate.by_position:  # a unit has its first position's rate
+            field = self.views._field(self.used, self.rows, 0.5, {})
+            own_BL = rate.at_positions(field).gather(1, view.unit_BL)
+            able_BL = able_BL & (own_BL > 0)
+            if isinstance(budget, Independent):
+                asked_B = (own_BL * counted_BL).sum(1)
+        able_B = (able_BL & counted_BL).sum(1).double()
+        if isinstance(budget, Independent):
+            low_B = asked_B if weight is not None else asked_B * able_B / counted_BL.sum(1).clamp(min=1)
+            return (masked_BL & counted_BL).sum(1), torch.minimum(low_B, able_B), asked_B
+        below, above = {"nearest": (0.5, 0.5), "down": (1, 0), "up": (0, 1)}.get(budget.rounding, (0, 0))
+        if budget.rounding == "binomial":  # where what may be masked runs out, no more than half a deviation is lost
+            below = (asked_B * (1 - view.rate_B)).sqrt() / 2 * (able_B < counted_BL.sum(1))
+        longest = 1 if of_units else self.unit.longest(self.prepared.train.longest)
+        below = below + (longest - 1) * (budget.overshoot == "skip")
+        above += (longest - 1) * (budget.overshoot == "allow")
+        high_B = asked_B.clamp(min=budget.at_least) + above
+        return (masked_BL & counted_BL).sum(1), torch.minimum(asked_B - below, able_B), high_B
+
+    def _able(self, weight: Any) -> torch.Tensor:
+        """Bool [B, L]: positions that arrive at all."""
+        if weight not in self._arriving:
+            everything = Counted("token", "nearest", "cut", 0, None)
+            recipe = replace(self.used, masking=Masking(self.unit, everything, weight), rate=Constant(1.0))
+            kept, self.recipe.views = self.recipe.views, [recipe]
+            self._arriving[weight] = self.recipe.bind(self.prepared, 0)(self.rows, 0.5)["main"].outcome_BL > 0
+            self.recipe.views = kept
+        return self._arriving[weight]
+
+
+def firsts(unit_BL: torch.Tensor, among_BL: torch.Tensor) -> torch.Tensor:
+    """Bool [B, L]: where each unit is first seen."""
+    first_BL = torch.zeros_like(among_BL)
+    for row, (units, among) in enumerate(zip(unit_BL.tolist(), among_BL.tolist(), strict=True)):
+        seen: set[int] = set()
+        for place, (unit, there) in enumerate(zip(units, among, strict=True)):
+            first_BL[row, place] = there and unit not in seen
+            seen |= {unit} if there else set()
+    return first_BL
 
 
 def check(view: Any) -> None:
@@ -144,10 +197,16 @@ def together(request, composed, alone) -> Together:
 
 @pytest.mark.slow
 def test_every_choice_with_every_unit_and_a_walk_through_their_product(together, request):
+    """Accepted or refused with a reason; and the mean share masked is the one asked for, but for what the budget
+    declares and where what may be masked runs out."""
     seen = {True: 0, False: 0}
     pairs = [{kind: choice} for kind in KINDS for choice in together.choices(kind)]
     pairs += [{"weight": weight, "budget": "expected"} for weight in together.choices("weight")]
     pairs += [{"rate": rate, "budget": "expected"} for rate in together.choices("rate")]
+    rows, visits = together.rows, 8
+    together.rows = {name: column.repeat(visits, *[1] * (column.ndim - 1)) for name, column in rows.items()}
+    together.rows["visit"] = torch.arange(visits).repeat_interleave(len(rows["ids"]))
+    request.addfinalizer(lambda: setattr(together, "rows", rows))
     chance = random.Random(request.node.name)
     walk = [{kind: chance.choice([None, *together.choices(kind)]) for kind in KINDS} for _ in range(SAMPLED)]
     for choices in [*pairs, *walk]:
@@ -157,6 +216,11 @@ def test_every_choice_with_every_unit_and_a_walk_through_their_product(together,
             assert any(reason in result for reason in REASONS) and "\n" not in result, (choices, result)
         else:
             check(result)
+            number_B, low_B, high_B = together.within(result)
+            for bound_B, sign in ((low_B, -1), (high_B, 1)):
+                over_B = (number_B - bound_B) * sign
+                error = over_B.std().item() / len(over_B) ** 0.5
+                assert over_B.mean().item() <= 6 * error + 1e-6, (choices, number_B.sum(), low_B.sum(), high_B.sum())
         seen[refused] += 1
     assert seen[False] > 40 and seen[True] > 0
 

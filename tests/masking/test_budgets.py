@@ -140,3 +140,10 @@ def test_counts_are_exact_where_binary_fractions_are_not(rows, views):
     }
     for rate, rounding, count in ((0.15, "down", 15), (0.29, "down", 29), (0.07, "up", 7)):
         assert (masked(views, data, Token(), rate, counted(rounding=rounding), length=100)[0].sum(1) == count).all()
+
+
+def test_a_rate_of_span_units_counts_spans_beside_edges_and_parted_ones_once(rows, views):
+    masked_BL, view = masked(views, rows(2000, LENGTH), Span(Geometric(0.2, 10)), 0.3, counted(of="unit"))
+    for unit, selected, maskable in zip(view.unit_BL, masked_BL, view.maskable_BL):
+        number = len(set(unit[maskable].tolist()))
+        assert len(set(unit[selected].tolist())) == int(number * 0.3 + 0.5)

@@ -194,8 +194,8 @@ class Counted(Budget):
             return self._take_starts(arrivals, field, rate_B, draws, most)
         if self.of == "unit":
             ranking = rank(arrivals.time_BL, field.available_BL, most)
-            units_BL = field.maskable_BL & _unit_starts(arrivals)
-            wanted_B = self._count_all(field.of_maskable(rate_B), units_BL, draws)
+            starts_BL = _unit_starts(arrivals, field.maskable_BL)
+            wanted_B = self._count_all(field.of_maskable(rate_B), starts_BL, draws)
             return ranking.place_BK, ranking.arrives_BK & (_unit_rank(ranking, arrivals) < wanted_B[:, None])
         wanted_B = self.wanted(rate_B, field, draws)
         if self.overshoot == "skip":
@@ -248,10 +248,11 @@ class Counted(Budget):
         return ranking.place_BK, ranking.arrives_BK & covered_BL.gather(1, ranking.place_BK)
 
 
-def _unit_starts(arrivals: Arrivals) -> Tensor:
-    """Bool [B, L]: the first position of each unit."""
-    unit_BL = arrivals.unit_BL
-    return unit_BL != torch.nn.functional.pad(unit_BL, (1, 0), value=-(1 << 40))[:, :-1]
+def _unit_starts(arrivals: Arrivals, maskable_BL: Tensor) -> Tensor:
+    """Bool [B, L]: the first maskable position of each unit; an earlier span may part a later one in two."""
+    unit_BL, order_BL = arrivals.unit_BL.masked_fill(~maskable_BL, 1 << 40).sort(dim=1, stable=True)
+    new_BL = unit_BL != torch.nn.functional.pad(unit_BL, (1, 0), value=-(1 << 40))[:, :-1]
+    return torch.zeros_like(maskable_BL).scatter(1, order_BL, new_BL) & maskable_BL
 
 
 def _unit_rank(ranking: Ranking, arrivals: Arrivals) -> Tensor:
