@@ -42,8 +42,8 @@ class ByClass(ByPosition):
         self.column, self.columns = column, (column,)
         self.rates = {name: share_of(f"rate.rates.{name}", rate) for name, rate in rates.items()}
         self.other = share_of("rate.other", other)
-        rates = [self.other, *self.rates.values()]
-        self.highest, self.lowest = max(rates), min(rates)
+        shares = [self.other, *self.rates.values()]
+        self.highest, self.lowest = max(shares), min(shares)
 
     def bind(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._rate_C = torch.full((len(self.column.names),), self.other, dtype=torch.float64)
