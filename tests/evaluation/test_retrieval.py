@@ -91,7 +91,7 @@ def test_tsv_and_fields(tmp_path):
 
 
 def test_compressed_collections(beir, tmp_path):
-    (tmp_path / "corpus.jsonl.gz").write_bytes(gzip.compress(Path(beir[0]).read_bytes()))
+    (tmp_path / "corpus.jsonl.gz").write_bytes(gzip.compress(Path(beir[0], mtime=0).read_bytes()))
     (tmp_path / "queries.tsv.bz2").write_bytes(bz2.compress(b"q1\tlost souvenirs\n"))
     assert trec.documents(str(tmp_path / "corpus.jsonl.gz"), ["title", "text"]) == DOCUMENTS
     assert trec.queries(str(tmp_path / "queries.tsv.bz2"), ["text"], False) == {"q1": "lost souvenirs"}
@@ -110,7 +110,7 @@ def test_a_line_ends_at_a_line_feed_alone(tmp_path):
         ("a.jsonl", b'{"_id": 1, "text": "a"}\n\n{"_id"', "a.jsonl cannot be read as jsonl .line 3: "),
         ("a.jsonl", b'{"_id": 1, "text": "a"}\n{"text": "b"}', "row 2 has neither _id nor id"),
         ("a.tsv", b"1\ta\n\nb\n", "a.tsv cannot be read as tsv .line 3 has no tab"),
-        ("a.jsonl.gz", gzip.compress(b'{"_id": 1, "text": "a"}' * 99)[:-20], "a.jsonl.gz cannot be read"),
+        ("a.jsonl.gz", gzip.compress(b'{"_id": 1, "text": "a"}' * 99, mtime=0)[:-20], "a.jsonl.gz cannot be read"),
     ],
 )
 def test_broken_files_are_named_with_their_line(name, content, sentence, tmp_path):
