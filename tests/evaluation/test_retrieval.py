@@ -91,7 +91,7 @@ def test_tsv_and_fields(tmp_path):
 
 
 def test_compressed_collections(beir, tmp_path):
-    (tmp_path / "corpus.jsonl.gz").write_bytes(gzip.compress(Path(beir[0], mtime=0).read_bytes()))
+    (tmp_path / "corpus.jsonl.gz").write_bytes(gzip.compress(Path(beir[0]).read_bytes()))
     (tmp_path / "queries.tsv.bz2").write_bytes(bz2.compress(b"q1\tlost souvenirs\n"))
     assert trec.documents(str(tmp_path / "corpus.jsonl.gz"), ["title", "text"]) == DOCUMENTS
     assert trec.queries(str(tmp_path / "queries.tsv.bz2"), ["text"], False) == {"q1": "lost souvenirs"}
