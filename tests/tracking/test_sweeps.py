@@ -14,6 +14,11 @@ STUDIES = sorted((ROOT / "sweeps").glob("*.yaml"))  # each with a twin for W&B
 EVIDENCE = sorted((ROOT / "sweeps" / "evidence").glob("*.yaml"))
 
 
+def named(path):
+    """A study as `sweeps=` takes it."""
+    return path.relative_to(ROOT / "sweeps").with_suffix("").as_posix()
+
+
 def wanted(value):
     """A swept value of Hydra's in W&B's words."""
     text = str(value)
@@ -47,7 +52,7 @@ def test_every_value_of_a_study_composes(path, monkeypatch):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         for name, values in choices.items():
             for value in values:
-                compose("train", [f"{k}={v}" for k, v in (first | {name: value}).items()])
+                compose("train", [f"sweeps={named(path)}", *(f"{k}={v}" for k, v in (first | {name: value}).items())])
 
 
 def test_every_twin_has_a_study():
@@ -62,6 +67,4 @@ def test_the_number_of_runs_in_the_header_is_right(path):
     if "n_trials" not in study:
         for value in study["params"].values():
             runs *= len(str(value).split(","))
-    assert (
-        f"{runs} runs" in text and f"python train.py sweeps={path.relative_to(ROOT / 'sweeps').with_suffix('')}" in text
-    )
+    assert f"{runs} runs" in text and f"python train.py sweeps={named(path)}" in text
