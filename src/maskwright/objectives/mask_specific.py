@@ -16,7 +16,7 @@ from maskwright.errors import RecipeError
 from maskwright.masking.columns import Classes
 from maskwright.objectives.base import Needs, Objective, RowLayout
 from maskwright.objectives.heads import output_layer
-from maskwright.objectives.losses import token_loss
+from maskwright.objectives.losses import hits, token_loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -69,8 +69,8 @@ class MaskSpecific(Objective):
         return {
             "mlm": (token_loss(logits_BLV, view.clean_BL) * weight_BL).sum(1) * scale_B,
             "tags": (token_loss(tags_BLC, class_BL) * weight_BL).sum(1) * scale_B,
-            "accuracy/mlm": (logits_BLV.argmax(-1) == view.clean_BL).float(),
-            "accuracy/tags": (tags_BLC.argmax(-1) == class_BL).float(),
+            "accuracy/mlm": hits(logits_BLV, view.clean_BL),
+            "accuracy/tags": hits(tags_BLC, class_BL),
         }
 
     def ruled(self) -> dict[str, Network | str]:

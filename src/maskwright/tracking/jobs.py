@@ -21,6 +21,7 @@ from typing import Any
 
 from maskwright.errors import RecipeError, Refused
 from maskwright.tracking.secrets import without_secrets
+from maskwright.tracking.writing import write_text
 
 STATUS = "status.json"
 _RANK_VARIABLES = (
@@ -57,10 +58,7 @@ class Job:
         """Put another mark in its place."""
         self._kept = dict(status)
         if not self.silent:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            beside = self.folder / (STATUS + ".new")
-            beside.write_text(json.dumps(without_secrets(self._kept), indent=2) + "\n", encoding="utf-8")
-            os.replace(beside, self.folder / STATUS)
+            write_text(self.folder / STATUS, json.dumps(without_secrets(self._kept), indent=2) + "\n")
 
 
 @contextmanager
@@ -97,7 +95,8 @@ def tracked_job(folder: str | Path) -> Iterator[Job]:
                     log.write_text(said, encoding="utf-8")
         if not multirun or isinstance(error, KeyboardInterrupt):
             raise
-        print(f"job {number} failed: {sentence(error)} (see {folder / 'error.log'})", file=sys.stderr, flush=True)
+        more = f" (see {folder / 'error.log'})" if (folder / "error.log").exists() else ""
+        print(f"job {number} failed: {sentence(error)}{more}", file=sys.stderr, flush=True)
         error.__traceback__ = None  # it holds the job's tensors
     else:
         if _well(job, before) == "preempted" and multirun:

@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import Logger
 from maskwright.errors import RecipeError
 from maskwright.tracking.metrics_file import MetricsFile
 from maskwright.tracking.secrets import without_secrets
+from maskwright.tracking.writing import write_text
 
 
 @dataclass
@@ -265,9 +266,7 @@ class Memory:
     def keep(self, run_id: str | None, group: str | None, logged: int, names: Sequence[str]) -> None:
         self.id, self.group, self.logged, self.names = run_id, group, logged, tuple(names)
         kept = {"id": run_id, "group": group, "logged": logged, "names": list(names), "url": self.url}
-        beside = self.path.with_suffix(".new")
-        beside.write_text(json.dumps(kept) + "\n", encoding="utf-8")
-        os.replace(beside, self.path)
+        write_text(self.path, json.dumps(kept) + "\n")
 
 
 def _short(path: Path) -> str:

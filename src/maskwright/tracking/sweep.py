@@ -14,6 +14,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 
 from maskwright.tracking.jobs import STATUS, is_failure, read_status, rerun_command
+from maskwright.tracking.writing import write_text
 
 FIGURES = ("ruler/accuracy", "ruler/loss", "speed/tokens_per_second")
 
@@ -125,6 +126,4 @@ def _write(path: Path, jobs: list[dict[str, Any]]) -> None:
     writer.writeheader()
     for job in jobs:
         writer.writerow(job | {"overrides": " ".join(job.get("overrides", [])), "state": _state(job)})
-    beside = path.with_suffix(".new")
-    beside.write_text(out.getvalue(), encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, out.getvalue())

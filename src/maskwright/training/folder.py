@@ -108,13 +108,13 @@ def resumed(folder: str | Path, cfg: DictConfig, overrides: Sequence[str]) -> Di
         key = package or group  # where in the config it lands
         if key == "resume":
             continue
-        free = next((name for name in FREE if key == name or key.startswith(name + ".")), None)
-        if free is None and not _as_it_was(run, saved, cfg, group, key, value):
+        free = any(key == one or key.startswith(one + ".") for one in FREE)
+        if not free and not _as_it_was(run, saved, cfg, group, key, value):
             raise Refused(
                 f"resume continues a run as it began, and {override} would change it; leave it out, or "
                 f"start a new run from its weights with model.init_from={folder}."
             )
-        if free not in (None, "hydra"):
+        if free and key.split(".")[0] != "hydra":
             OmegaConf.update(saved, key, OmegaConf.select(cfg, key), merge=False)
     saved.resume = str(folder)
     return saved

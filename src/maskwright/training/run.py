@@ -114,12 +114,12 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     }
     checkpoint = checkpoint_to_resume(run) if cfg.resume else None
     step = None if not cfg.resume else (int(checkpoint.stem.removeprefix("step-")) if checkpoint else 0)
-    changes = _changes(facts, code, chosen) if known else []
+    changes: list[str] = []
     if known:
+        changes = _changes(known, code, chosen)
         facts = known | {"resumed": [*known.get("resumed", ()), {"step": step, **code}]}
     if _first_process():
         run.record(facts)
-    if _first_process():
         left = per_token * _tokens(data, step or 0)
         console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
         console.print(f"[dim]{prepared.summary}[/dim]")
