@@ -21,6 +21,18 @@ def test_training_flops_within_one_percent(name, network):
     assert training_flops(net, rows * length, rows * picked) == pytest.approx(counter.get_total_flops(), rel=0.01)
 
 
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "llama"])
+def test_a_last_layer_at_the_predicted_places_costs_less(name, network):
+    net, length, rows, picked = network(name, attention="eager"), 24, 16, 6
+    ids_BL, place_BK = torch.randint(5, 96, (rows, length)), torch.arange(picked).expand(rows, -1)
+    counter = FlopCounterMode(display=False)
+    with counter:
+        net.predict(net.encode(ids_BL, padded=False, place_BK=place_BK)).sum().backward()
+    counted = training_flops(net, rows * length, rows * picked, picked=True)
+    assert counted == pytest.approx(counter.get_total_flops(), rel=0.01)
+    assert (counted < 0.95 * training_flops(net, rows * length, rows * picked)) == net.picks
+
+
 @pytest.mark.parametrize("share_att_key", [True, False])
 def test_both_kinds_of_relative_projection_are_counted(share_att_key, recipes, tokenizer):
     config = {**recipes["deberta_v3"]["config"], "share_att_key": share_att_key}

@@ -25,6 +25,7 @@ from maskwright.evaluation.suite import Suite
 from maskwright.evaluation.texts import Request
 from maskwright.evaluation.tools import Tools, reading
 from maskwright.masking import Masking, Views, Vocabulary
+from maskwright.models.places import pick
 
 NAMES = ("loss", "accuracy", "bits_per_byte")
 _CAUSAL = "a causal model has no probability of a token given both of its sides; see causal/bits_per_byte"
@@ -172,13 +173,15 @@ class RulerSuite(Suite):
 
 
 class _Whole:
-    """A model without an adapter as `Tally` wants it: its "hidden states" are logits already."""
+    """A model without an adapter as `Tally` wants it: its "hidden states" at the places are logits already."""
 
     def __init__(self, network: Any) -> None:
         self.network = network
 
-    def encode(self, ids_RL: torch.Tensor, valid_RL: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        return self.network.whole(ids_RL, valid_RL)
+    def encode(
+        self, ids_RL: torch.Tensor, valid_RL: torch.Tensor, document_RL: torch.Tensor, *, place_BK: torch.Tensor
+    ) -> torch.Tensor:
+        return pick(self.network.whole(ids_RL, valid_RL), place_BK)
 
     def predict(self, logits: torch.Tensor) -> torch.Tensor:
         return logits

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from maskwright.evaluation.last_layer import one_place
 from maskwright.evaluation.plans import PLANS, Plan
 from maskwright.evaluation.texts import Rows
 from maskwright.objectives.losses import token_loss
@@ -69,11 +68,15 @@ class Head(ABC):
             logits_PV = self.network.whole(ids_RL, valid_RL)[row_P, place_P]
             yield slice(None), logits_PV
             return
-        hidden_RLD = self.network.encode(ids_RL, valid_RL, padded=valid_RL is not None)
-        hidden_PD = hidden_RLD.flatten(0, 1).index_select(0, row_P * ids_RL.shape[1] + place_P)
+        hidden_PD = self._hidden(ids_RL, valid_RL, row_P, place_P)
         for first in range(0, len(place_P), size):
             part = slice(first, first + size)
             yield part, self.network.predict(hidden_PD[part])
+
+    def _hidden(self, ids_RL: Tensor, valid_RL: Tensor | None, row_P: Tensor, place_P: Tensor) -> Tensor:
+        """Hidden states [P, D] of the places."""
+        hidden_RLD = self.network.encode(ids_RL, valid_RL, padded=valid_RL is not None)
+        return hidden_RLD.flatten(0, 1).index_select(0, row_P * ids_RL.shape[1] + place_P)
 
 
 class MaskedHead(Head):
@@ -106,8 +109,11 @@ class MaskedHead(Head):
             target_R = clean_RL.gather(1, place_R[:, None])[:, 0]
             row_R = torch.arange(len(text_R), device=text_R.device)
             shown_RL, read_R = clean_RL.masked_fill(hidden_RL, self.mask), place_R - self.shift
-            with one_place(self.network, read_R):
-                yield self.read(shown_RL, valid_RL, row_R, read_R, target_R, ranks)
+            yield self.read(shown_RL, valid_RL, row_R, read_R, target_R, ranks)
+
+    def _hidden(self, ids_RL: Tensor, valid_RL: Tensor | None, row_P: Tensor, place_P: Tensor) -> Tensor:
+        """Every row serves to score one token, so that the last layer need say nothing of the others."""
+        return self.network.encode(ids_RL, valid_RL, padded=valid_RL is not None, place_BK=place_P[:, None])[:, 0]
 
 
 class CausalHead(Head):

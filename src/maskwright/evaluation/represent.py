@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from maskwright.errors import RecipeError
-from maskwright.evaluation.last_layer import stack
 from maskwright.evaluation.subject import Subject
 from maskwright.evaluation.texts import Encoded, Encoder, Request, Rows
 from maskwright.evaluation.tools import Tools, reading
@@ -75,7 +74,7 @@ def batches(
 def tapped(network: Any) -> Iterator[list[Tensor]]:
     """Inside, a forward pass appends what enters the first layer and what leaves every layer to the list given."""
     found: list[Tensor] = []
-    layers = stack(network)
+    layers = _layers(network)
     hooks = []
 
     def enter(module: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> None:
@@ -92,6 +91,12 @@ def tapped(network: Any) -> Iterator[list[Tensor]]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _layers(network: Any) -> nn.ModuleList | None:
+    """The list of a network's layers, whatever its family; None where it cannot be told."""
+    lists = [module for module in network.body.modules() if isinstance(module, nn.ModuleList)]
+    return next((found for found in lists if len(found) == network.config.num_hidden_layers), None)
 
 
 def chosen(layers: Sequence[Tensor], which: str | int) -> Tensor:

@@ -21,7 +21,7 @@ from maskwright.masking.corruptions import Replace
 from maskwright.masking.rates import Constant
 from maskwright.masking.units import Token
 from maskwright.models import Network
-from maskwright.objectives.losses import hits, pick, token_loss
+from maskwright.objectives.losses import hits, token_loss
 
 RATE = 0.15
 SEED = 0
@@ -55,8 +55,9 @@ class Tally:
     def add(self, batch: Batch) -> None:
         """Measure one batch of ruler rows."""
         view = batch.views[self.view]
-        hidden_BLD = self.network.encode(view.ids_BM, view.valid_BM, view.document_BM, blocks=False, padded=True)
-        logits_BKV = self.network.predict(pick(hidden_BLD, view.place_BK))
+        logits_BKV = self.network.predict(
+            self.network.encode(view.ids_BM, view.valid_BM, view.document_BM, place_BK=view.place_BK)
+        )
         counts_BK = view.counts_BK.double()
         bytes_BK = batch.rows["bytes"].gather(1, view.place_BK)
         parts = (

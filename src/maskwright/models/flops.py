@@ -7,11 +7,14 @@ from torch import nn
 from .network import Network
 
 
-def forward_flops(network: Network, tokens: float, predicted: float, length: int | None = None) -> float:
+def forward_flops(
+    network: Network, tokens: float, predicted: float, length: int | None = None, picked: bool = False
+) -> float:
     """FLOPs of one forward pass: a multiplication and an addition count as two.
 
     tokens: positions that enter the body. predicted: positions that enter the head. length: positions of a row (the
     network's own where None); every position is counted as seeing its whole row, under a causal or local mask too.
+    picked: the last layer works at the predicted positions only, where the network can (`Network.encode`, place_BK).
     Norms, activations and look-ups are left out, as usual.
     """
     length = length or network.length
@@ -28,15 +31,26 @@ def forward_flops(network: Network, tokens: float, predicted: float, length: int
     )
     scores = 2 * 2 * length * width * config.num_hidden_layers  # queries with keys, weights with values
     extra = network.family.position_flops(hf, tokens, length)
-    return 2.0 * body_weights * tokens + scores * tokens + 2.0 * head_weights * predicted + extra
+    spared = 2.0 * _behind_attention(network) * (tokens - predicted) if picked and network.picks else 0.0
+    return 2.0 * body_weights * tokens + scores * tokens + 2.0 * head_weights * predicted + extra - spared
 
 
-def training_flops(network: Network, tokens: float, predicted: float, length: int | None = None) -> float:
+def training_flops(
+    network: Network, tokens: float, predicted: float, length: int | None = None, picked: bool = False
+) -> float:
     """FLOPs of one forward and backward pass: three times the forward's (arXiv 2001.08361, section 2.1).
 
     Arguments as for `forward_flops`; recomputation (gradient checkpointing) does not count.
     """
-    return 3.0 * forward_flops(network, tokens, predicted, length)
+    return 3.0 * forward_flops(network, tokens, predicted, length, picked)
+
+
+def _behind_attention(network: Network) -> int:
+    """Weights of the last layer that see a position only once its values are mixed."""
+    layer = network.family.last_layer(network.hf)
+    parts = [layer.get_submodule(name) for name in network.family.behind_attention]
+    linear = [module for part in parts for module in part.modules() if isinstance(module, nn.Linear)]
+    return sum(module.in_features * module.out_features for module in linear)
 
 
 def _projects(linear: list[nn.Linear], vocabulary: int) -> bool:

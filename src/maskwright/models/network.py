@@ -5,11 +5,13 @@ Shapes: B rows, L positions, D hidden width, E width of the embeddings, V vocabu
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from ..errors import RecipeError
+from .places import pick
 
 if TYPE_CHECKING:
     from .families import Family
@@ -57,6 +59,15 @@ class Network(nn.Module):
         return self.body.get_submodule(self.family.word_table)  # type: ignore[return-value]
 
     @property
+    def picks(self) -> bool:
+        """Whether the last layer can work at some places only."""
+        compiled = getattr(self.body, "_compiled_call_impl", None) is not None
+        again = getattr(
+            self.family.last_layer(self.hf), "gradient_checkpointing", False
+        )  # computed in the backward too
+        return self.family.can_pick(self.hf) and not compiled and not again  # neither would see what is changed here
+
+    @property
     def parameter_count(self) -> int:
         """Parameters, each counted once however often it is used."""
         return sum(parameter.numel() for parameter in self.parameters())
@@ -72,8 +83,9 @@ class Network(nn.Module):
         padded: bool = True,
         positions_BL: Tensor | None = None,
         allowed_BLL: Tensor | None = None,
+        place_BK: Tensor | None = None,
     ) -> Tensor:
-        """Hidden states [B, L, D].
+        """Hidden states [B, L, D], or [B, K, D] at `place_BK`.
 
         ids_BL: int64 token ids; None when `embeddings_BLE` (float, in place of the word embeddings) are given.
         valid_BL: bool, False at padding. With `padded=False` the caller promises that every position is valid, and no
@@ -83,6 +95,8 @@ class Network(nn.Module):
         positions_BL: int64 positions from 0, in place of 0..L-1 (needs "positions").
         allowed_BLL: bool, query by key: a further restriction on who sees whom (needs "attention_mask"). Every token
             sees itself.
+        place_BK: int64, the only places whose hidden states are wanted: the last layer then works there alone where the
+            network can (`picks`).
         Raises RecipeError for what the network does not declare in `can`.
         """
         if (ids_BL is None) == (embeddings_BLE is None):
@@ -98,7 +112,8 @@ class Network(nn.Module):
             raise ValueError("encode with blocks=True needs document_BL.")
         if positions_BL is not None:
             self.recipe.require("positions", "position ids")
-        return self.family.encode(
+        run = partial(
+            self.family.encode,
             self.hf,
             inputs,
             length,
@@ -107,6 +122,12 @@ class Network(nn.Module):
             positions_BL,
             allowed_BLL,
         )
+        if place_BK is None:
+            return run()
+        if not self.picks:
+            return pick(run(), place_BK)
+        with self.family.at_places(self.hf, partial(pick, place_BK=place_BK)):
+            return run()
 
     def predict(self, hidden: Tensor) -> Tensor:
         """Vocabulary logits [..., V] of hidden states [..., D], any leading shape."""

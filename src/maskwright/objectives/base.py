@@ -95,9 +95,14 @@ class Objective(nn.Module, ABC):
         return dict(rows)
 
     def encode(
-        self, network: Network, ids_BL: Tensor, document_BL: Tensor, embeddings_BLE: Tensor | None = None
+        self,
+        network: Network,
+        ids_BL: Tensor,
+        document_BL: Tensor,
+        embeddings_BLE: Tensor | None = None,
+        place_BK: Tensor | None = None,
     ) -> Tensor:
-        """Hidden vectors [B, L, D] of rows laid out as this run packs them."""
+        """Hidden vectors [B, L, D] of rows laid out as this run packs them, or [B, K, D] where only some are wanted."""
         layout = self.layout
         return network.encode(
             ids_BL,
@@ -106,6 +111,7 @@ class Objective(nn.Module, ABC):
             blocks=layout.blocks,
             padded=layout.padded,
             embeddings_BLE=embeddings_BLE,
+            place_BK=place_BK,
         )
 
     def compile_networks(self) -> None:

@@ -13,9 +13,10 @@ from torch.nn import functional
 from maskwright.data.batch import Batch
 from maskwright.masking import Outcome
 from maskwright.masking.columns import Classes, Column, named
+from maskwright.models.places import pick
 from maskwright.objectives.base import Needs, RowLayout
 from maskwright.objectives.heads import RowHead, TokenHead, class_loss, row_class
-from maskwright.objectives.losses import hits, pick, token_loss
+from maskwright.objectives.losses import hits, token_loss
 from maskwright.objectives.mlm import MaskedLM
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from maskwright.data.batch import Batch
 from maskwright.errors import RecipeError
 from maskwright.masking.draws import Draws
 from maskwright.objectives.base import Needs, Objective, RowLayout
-from maskwright.objectives.losses import hits, pick, token_loss
+from maskwright.objectives.losses import hits, token_loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -85,8 +85,8 @@ class Electra(Objective):
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         view = batch.views["main"]
-        hidden_BLD = self.encode(self.generator, view.ids_BM, view.document_BM)
-        logits_BKV = self.generator.predict(pick(hidden_BLD, view.place_BK))
+        hidden_BKD = self.encode(self.generator, view.ids_BM, view.document_BM, place_BK=view.place_BK)
+        logits_BKV = self.generator.predict(hidden_BKD)
         sampled_BK = sample(logits_BKV.detach() / self.temperature, view.place_BK, batch.draws("main.generator"))
         filled_BK = torch.where(view.counts_BK, sampled_BK, view.target_BK)
         shown_BL = view.clean_BL.scatter(1, view.place_BK, filled_BK)
@@ -112,9 +112,8 @@ class Electra(Objective):
         from maskwright.models.flops import training_flops
 
         width = self.layout.width
-        return training_flops(self.generator, rows * width, rows * predicted, width) + training_flops(
-            self.detector, rows * width, rows * width, width
-        )
+        filling = training_flops(self.generator, rows * width, rows * predicted, width, picked=True)
+        return filling + training_flops(self.detector, rows * width, rows * width, width)
 
 
 def sample(logits_BKV: Tensor, place_BK: Tensor, draws: Draws) -> Tensor:

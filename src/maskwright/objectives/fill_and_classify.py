@@ -16,7 +16,7 @@ from maskwright.masking.columns import Classes
 from maskwright.objectives.base import Needs, Objective, RowLayout
 from maskwright.objectives.classify import classes_of
 from maskwright.objectives.heads import class_loss, row_class
-from maskwright.objectives.losses import hits, most_likely, pick, token_loss
+from maskwright.objectives.losses import hits, most_likely, token_loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -61,7 +61,8 @@ class FillAndClassify(Objective):
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         view, class_B = batch.views["main"], row_class(batch.rows[self.label.name])
-        logits_BKV = self.filler.predict(pick(self.encode(self.filler, view.ids_BM, view.document_BM), view.place_BK))
+        hidden_BKD = self.encode(self.filler, view.ids_BM, view.document_BM, place_BK=view.place_BK)
+        logits_BKV = self.filler.predict(hidden_BKD)
         guess_BK = torch.where(view.counts_BK, most_likely(logits_BKV.detach()), view.target_BK)
         perturbed_BL = view.clean_BL.scatter(1, view.place_BK, guess_BK)
         logits_BC = self.classifier.classify(self.encode(self.classifier, perturbed_BL, view.document_BM))
@@ -82,5 +83,5 @@ class FillAndClassify(Objective):
         from maskwright.models.flops import training_flops
 
         width = self.layout.width
-        filling = training_flops(self.filler, rows * width, rows * predicted, width)
+        filling = training_flops(self.filler, rows * width, rows * predicted, width, picked=True)
         return filling + training_flops(self.classifier, rows * width, rows, width)

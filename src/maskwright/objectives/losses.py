@@ -1,4 +1,4 @@
-"""The pieces that objectives share: picking places, token losses, and where labels are shifted (only here).
+"""The pieces that objectives share: token losses, and where labels are shifted (only here).
 
 Shapes: B rows, L positions, K places, D hidden width, V vocabulary.
 """
@@ -8,13 +8,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-
-def pick(hidden_BLD: Tensor, place_BK: Tensor) -> Tensor:
-    """The hidden vectors [B, K, D] at `place_BK`, so that a vocabulary projection runs on those places only."""
-    rows, length, width = hidden_BLD.shape
-    first_B1 = torch.arange(0, rows * length, length, device=place_BK.device)[:, None]
-    return hidden_BLD.reshape(-1, width).index_select(0, (place_BK + first_B1).flatten()).view(*place_BK.shape, width)
 
 
 def token_loss(logits_BKV: Tensor, target_BK: Tensor) -> Tensor:

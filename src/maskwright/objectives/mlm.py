@@ -15,7 +15,7 @@ from torch import Tensor
 from maskwright.data.batch import Batch
 from maskwright.masking import View
 from maskwright.objectives.base import Needs, Objective, RowLayout
-from maskwright.objectives.losses import hits, pick, token_loss
+from maskwright.objectives.losses import hits, token_loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -54,11 +54,10 @@ class MaskedLM(Objective):
         from maskwright.models.flops import training_flops
 
         width = self.layout.width
-        return self.layout.copies * training_flops(self.network, rows * width, rows * predicted, width)
+        return self.layout.copies * training_flops(self.network, rows * width, rows * predicted, width, picked=True)
 
 
 def predictions(objective: Objective, network: Network, view: View) -> tuple[Tensor, Tensor]:
     """The loss, and whether the most likely token is the right one, at each place of a view: float32 [B, K] both."""
-    hidden_BMD = objective.encode(network, view.ids_BM, view.document_BM)
-    logits_BKV = network.predict(pick(hidden_BMD, view.place_BK))
+    logits_BKV = network.predict(objective.encode(network, view.ids_BM, view.document_BM, place_BK=view.place_BK))
     return token_loss(logits_BKV, view.target_BK), hits(logits_BKV, view.target_BK)

@@ -16,7 +16,7 @@ from maskwright.data.batch import Batch
 from maskwright.masking.draws import Draws
 from maskwright.objectives.base import Needs, RowLayout
 from maskwright.objectives.heads import RowHead
-from maskwright.objectives.losses import hits, pick, token_loss
+from maskwright.objectives.losses import hits, token_loss
 from maskwright.objectives.mlm import MaskedLM
 
 if TYPE_CHECKING:
@@ -57,9 +57,12 @@ class SentenceOrder(MaskedLM):
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         view = batch.views["main"]
-        hidden_BMD = self.encode(self.network, view.ids_BM, view.document_BM)
-        logits_BKV = self.network.predict(pick(hidden_BMD, view.place_BK))
-        order_B2, kept_B = self.order(hidden_BMD).float(), batch.rows[ORDER].long()
+        place_BK = functional.pad(
+            view.place_BK, (1, 0)
+        )  # the first position, which the head reads, before the masked ones
+        hidden_BKD = self.encode(self.network, view.ids_BM, view.document_BM, place_BK=place_BK)
+        logits_BKV = self.network.predict(hidden_BKD[:, 1:])
+        order_B2, kept_B = self.order(hidden_BKD).float(), batch.rows[ORDER].long()
         return {
             "mlm": token_loss(logits_BKV, view.target_BK),
             "accuracy/mlm": hits(logits_BKV, view.target_BK),

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+import torch
 from torch import Tensor
 
 from maskwright.data.batch import Batch
 from maskwright.objectives.base import Needs
-from maskwright.objectives.losses import hits, pick, token_loss
+from maskwright.objectives.losses import hits, token_loss
 from maskwright.objectives.mlm import MaskedLM
 
 
@@ -34,11 +35,13 @@ class WordStructure(MaskedLM):
         }
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
-        shown = batch.views["order"]
-        hidden_BLD = self.encode(self.network, shown.ids_BM, shown.document_BM)
+        main, shown = batch.views["main"], batch.views["order"]
+        places = [main.place_BK, shown.place_BK]
+        hidden_BKD = self.encode(self.network, shown.ids_BM, shown.document_BM, place_BK=torch.cat(places, 1))
+        hidden = hidden_BKD.split([place_BK.shape[1] for place_BK in places], 1)
         terms = {}
-        for view, name in ((batch.views["main"], "mlm"), (shown, "structure")):
-            logits_BKV = self.network.predict(pick(hidden_BLD, view.place_BK))
+        for view, name, hidden_BKD in ((main, "mlm", hidden[0]), (shown, "structure", hidden[1])):
+            logits_BKV = self.network.predict(hidden_BKD)
             terms[name] = token_loss(logits_BKV, view.target_BK)
             terms[f"accuracy/{name}"] = hits(logits_BKV, view.target_BK)
         return terms

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from maskwright.evaluation.represent import pooled
 from maskwright.evaluation.tasks.base import Batch
-from maskwright.objectives.losses import pick
+from maskwright.models.places import pick
 
 
 class PooledHead(nn.Module):

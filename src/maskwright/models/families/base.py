@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from ..attention import additive, restarted, visible
+from ..places import Pick, picked_before
 
 
 class Family(ABC):
@@ -32,6 +34,8 @@ class Family(ABC):
     own_names: ClassVar[Mapping[str, str]] = {}  # usual config key -> the config class's name for it
     rotary: bool = False  # the width of a head must be even
     narrow: bool = False  # `embedding_size` may differ from `hidden_size`
+    layers: str = "encoder.layer"  # the stack of layers inside the body
+    behind_attention: tuple[str, ...] = ()  # parts of a layer that work place by place once values are mixed, in order
 
     def can(self, numbers: dict[str, Any]) -> frozenset[str]:
         """What the network honours, given its config numbers; see `ModelRecipe.can`."""
@@ -102,6 +106,20 @@ class Family(ABC):
         return self.body(hf)(
             **inputs, attention_mask=self.fitting(hf, mask), position_ids=self.placed(hf, positions_BL, length, device)
         ).last_hidden_state
+
+    def can_pick(self, hf: Any) -> bool:
+        """Whether the last layer can work at some places only; see `at_places`."""
+        return bool(self.behind_attention)
+
+    def at_places(self, hf: Any, picked: Pick) -> AbstractContextManager[None]:
+        """Inside, the last layer works at the places picked alone once values are mixed, and `encode` gives [B, K, D].
+
+        Here as in BERT: the first of `behind_attention` takes what attention mixed and what it is added to.
+        """
+        return picked_before(self.last_layer(hf).get_submodule(self.behind_attention[0]), picked)
+
+    def last_layer(self, hf: Any) -> Any:
+        return self.body(hf).get_submodule(self.layers)[-1]
 
     def placed(self, hf: Any, positions_BL: Tensor | None, length: int, device: Any) -> Tensor | None:
         """`position_ids` as the architecture counts them (None: its default)."""

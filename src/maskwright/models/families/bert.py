@@ -18,6 +18,7 @@ class Bert(Family):
         "classify": "BertForSequenceClassification",
     }
     body_name = "bert"
+    behind_attention = ("attention.output", "intermediate", "output")
 
     def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.cls(hidden)

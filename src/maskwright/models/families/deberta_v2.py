@@ -24,6 +24,7 @@ class DebertaV2(Family):
         "classify": "DebertaV2ForSequenceClassification",
     }
     body_name = "deberta"
+    behind_attention = ("attention.output", "intermediate", "output")
     attentions = ("eager",)
     extra_keys = frozenset(
         {
@@ -42,6 +43,9 @@ class DebertaV2(Family):
         if numbers.get("position_biased_input", True) and not numbers.get("relative_attention", False):
             claims.add("positions")
         return frozenset(claims)
+
+    def can_pick(self, hf: Any) -> bool:
+        return hf.deberta.encoder.conv is None or len(hf.deberta.encoder.layer) > 1  # it reads all the first layer says
 
     def objection(self, number: Callable[[str], Any]) -> str | None:
         if number("legacy") is False and number("embedding_size") != number("hidden_size"):

@@ -19,6 +19,7 @@ class DistilBert(Family):
         "classify": "DistilBertForSequenceClassification",
     }
     body_name = "distilbert"
+    layers = "transformer.layer"
     type_table = None
     own_names: ClassVar[Mapping[str, str]] = {
         "hidden_size": "dim",

@@ -18,6 +18,7 @@ class Electra(Family):
         "classify": "ElectraForSequenceClassification",
     }
     body_name = "electra"
+    behind_attention = ("attention.output", "intermediate", "output")
     narrow = True
 
     def can(self, numbers: dict[str, Any]) -> frozenset[str]:

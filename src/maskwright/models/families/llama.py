@@ -17,6 +17,7 @@ class Llama(Family):
     config_class = "LlamaConfig"
     heads: ClassVar[dict[str, str]] = {"causal": "LlamaForCausalLM"}
     body_name = "model"
+    layers = "layers"
     word_table = "embed_tokens"
     position_table = None
     type_table = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from torch import Tensor
 
+from ..places import Pick, instead, picked_before
 from .base import Family
 
 
@@ -15,8 +17,21 @@ class LtgBert(Family):
     config_class = "LtgBertConfig"
     heads: ClassVar[dict[str, str]] = {"mlm": "LtgBertForMaskedLM", "detect": "LtgBertForTokenClassification"}
     body_name = "ltg_bert"
+    layers = "layers"
+    behind_attention = ("attention.output", "feed_forward")
     position_table = None  # its relative embeddings belong to each network's own attention
     type_table = None
+
+    def at_places(self, hf: Any, picked: Pick) -> AbstractContextManager[None]:
+        layer = self.last_layer(hf)
+
+        def forward(hidden_BLD: Tensor, *rest: Any, **more: Any) -> Tensor:
+            with picked_before(layer.attention.output, picked):
+                mixed_BKD, _ = layer.attention(hidden_BLD, *rest, **more)
+            hidden_BKD = picked(hidden_BLD) + mixed_BKD
+            return hidden_BKD + layer.feed_forward(hidden_BKD)
+
+        return instead(layer, forward)
 
     def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.lm_head(hidden)

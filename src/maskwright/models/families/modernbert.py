@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from ..attention import restarted, visible
+from ..places import Pick, instead, picked_before
 from .base import Family
 
 
@@ -19,6 +21,8 @@ class ModernBert(Family):
         "classify": "ModernBertForSequenceClassification",
     }
     body_name = "model"
+    layers = "layers"
+    behind_attention = ("attn.Wo", "mlp")
     word_table = "embeddings.tok_embeddings"
     position_table = None
     type_table = None
@@ -54,6 +58,17 @@ class ModernBert(Family):
         if positions_BL is None and document_BL is not None:
             positions_BL = restarted(document_BL)
         return hf.model(**inputs, attention_mask=masks, position_ids=positions_BL).last_hidden_state
+
+    def at_places(self, hf: Any, picked: Pick) -> AbstractContextManager[None]:
+        layer = self.last_layer(hf)
+
+        def forward(hidden_BLD: Tensor, **rest: Any) -> Tensor:
+            with picked_before(layer.attn.Wo, picked):
+                mixed_BKD, _ = layer.attn(layer.attn_norm(hidden_BLD), **rest)
+            hidden_BKD = picked(hidden_BLD) + mixed_BKD
+            return hidden_BKD + layer.mlp(layer.mlp_norm(hidden_BKD))
+
+        return instead(layer, forward)
 
     def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.decoder(hf.head(hidden))

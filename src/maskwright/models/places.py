@@ -1,0 +1,46 @@
+"""Work at some places of a row only: what is computed elsewhere and then thrown away is not computed at all.
+
+A network that predicts masked tokens reads its last hidden states at those places alone. Attention needs keys and
+values everywhere, so all layers but the last run in full; in the last one everything behind the mixing of values works
+place by place, and so at these places only. Hidden states and gradients are those of the full computation, up to
+rounding.
+
+Shapes: B rows, L positions, K places, D hidden width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+Pick = Callable[[Tensor], Tensor]  # [B, L, D] -> [B, K, D]
+
+
+def pick(hidden_BLD: Tensor, place_BK: Tensor) -> Tensor:
+    """The hidden vectors [B, K, D] at `place_BK`; a place may be named more than once."""
+    rows, length, width = hidden_BLD.shape
+    first_B1 = torch.arange(0, rows * length, length, device=place_BK.device)[:, None]
+    return hidden_BLD.reshape(-1, width).index_select(0, (place_BK + first_B1).flatten()).view(*place_BK.shape, width)
+
+
+@contextmanager
+def picked_before(module: nn.Module, picked: Pick) -> Iterator[None]:
+    """Inside, `module` is given its inputs at the places picked."""
+    hook = module.register_forward_pre_hook(lambda _, inputs: tuple(picked(value) for value in inputs))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+@contextmanager
+def instead(module: nn.Module, forward: Callable[..., Tensor]) -> Iterator[None]:
+    """Inside, `module` computes `forward`."""
+    module.forward = forward  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del module.forward
