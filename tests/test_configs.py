@@ -67,6 +67,8 @@ NEEDS = {
     ),
     ("evaluation", "finetune"): ("evaluation.data.train=a.csv",),
     ("evaluation", "probe"): ("evaluation.data.train=a.conllu",),
+    ("evaluation", "rated"): ("evaluation.source.files=a.csv", "evaluation.ratings.files=b.csv"),
+    ("evaluation", "autoprompt"): ("evaluation.data.train=a.csv",),
 }
 
 

@@ -133,9 +133,15 @@ def test_what_is_no_number_is_null(tmp_path):
 
 PAGE = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
 SHOWN = re.findall(r"^ {4}(python (?:evaluate|train)\.py[^#\n]*)", PAGE, re.MULTILINE)
+OTHERS = [
+    line
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for line in re.findall(r"(?:^ {4}|`)(python evaluate\.py[^#\n`]*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    if line not in SHOWN
+]
 
 
-@pytest.mark.parametrize("line", SHOWN)
+@pytest.mark.parametrize("line", [*SHOWN, *dict.fromkeys(OTHERS)])
 def test_a_shown_command_composes_and_builds(line, compose):
     from maskwright.training.evaluating import suites_of
     from maskwright.training.recipe import build

@@ -61,7 +61,7 @@ def test_the_interval_takes_texts_as_clusters(source, sentences, subject):
     """By hand: residuals nats - ratio x tokens, summed within each text, whose pieces are scored apart."""
     model = subject("bert")
     suite = Likelihood(source, piece=2)
-    requests = suite.requests(list(sentences))
+    requests = suite.running.requests(list(sentences))
     assert len(requests) > len(sentences)
     figures = suite.run(model, Tools()).figures
     scores = Scorer(model)(requests)
@@ -79,9 +79,9 @@ def test_the_interval_takes_texts_as_clusters(source, sentences, subject):
 
 def test_pieces_hold_every_word_once_whatever_the_tokenizer(source, sentences):
     for piece in (1, 2, 5, None):
-        texts = [request.text for request in Likelihood(source, piece=piece).requests(list(sentences))]
+        texts = [request.text for request in Likelihood(source, piece=piece).running.requests(list(sentences))]
         assert "".join("".join(texts).split()) == "".join("".join(sentences).split())
-    some = [Likelihood(source, piece=2, most=3).requests(list(sentences)) for _ in range(2)]
+    some = [Likelihood(source, piece=2, most=3).running.requests(list(sentences)) for _ in range(2)]
     assert some[0] == some[1] and len(some[0]) == 3
 
 

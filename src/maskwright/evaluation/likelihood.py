@@ -7,20 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from maskwright.data.order import permutation
 from maskwright.errors import RecipeError
 from maskwright.evaluation.intervals import Interval, ratio
-from maskwright.evaluation.passages import word_spans
 from maskwright.evaluation.plans import NEED_ANSWER, check_plan
 from maskwright.evaluation.results import Result, Table
+from maskwright.evaluation.running_text import RunningText
 from maskwright.evaluation.scorer import Scorer
-from maskwright.evaluation.source import Source, text_of
+from maskwright.evaluation.source import Source
 from maskwright.evaluation.subject import Subject
 from maskwright.evaluation.suite import Suite
-from maskwright.evaluation.texts import Request
 from maskwright.evaluation.tools import Tools
-
-SEED = 0
 
 
 class Likelihood(Suite):
@@ -29,9 +25,7 @@ class Likelihood(Suite):
     Every name begins with `pseudo/`, of a masked model (the sum of each token's score under `plan`), or with `causal/`
     (exact). A ratio of sums over the corpus, so long texts weigh more; its interval takes texts as clusters. Figures
     per word (with words=characters) and per byte compare across tokenizers; those per token do not.
-    source: rows with a column `text`; without one the held-out documents. piece: texts are cut into runs of so many
-    words, by characters alone and so alike for every tokenizer (None: they are not cut). most: pieces that are scored,
-    drawn with a fixed seed (None: all).
+    source, text, piece, most: see `RunningText`.
     """
 
     name = "likelihood"
@@ -49,26 +43,17 @@ class Likelihood(Suite):
         check_plan(plan)
         if plan in NEED_ANSWER:
             raise RecipeError(f"evaluation.plan={plan} hides an answer, and a text has none; choose word_l2r.")
-        for key, value in (("piece", piece), ("most", most)):
-            if value is not None and value < 1:
-                raise RecipeError(f"evaluation.{key} is {value}; give a whole number from 1 up, or null.")
-        self.source, self.text, self.plan, self.words, self.piece, self.most = source, text, plan, words, piece, most
+        self.running, self.plan, self.words = RunningText(source, text, piece, most), plan, words
         self.reads_heldout = source is None
 
     def check(self, subject: Subject) -> None:
         subject.require_language_model()
-        if self.source is not None:
-            self.source.check()
-        elif subject.heldout is None:
-            raise RecipeError(
-                f"evaluation=likelihood needs texts, and {subject.name} does not come from a run that says which were "
-                "held out; name some, as in evaluation.source.files=texts.jsonl or data=sotu."
-            )
+        self.running.check(subject, self.name)
 
     def run(self, subject: Subject, tools: Tools) -> Result:
         self.check(subject)
-        texts, corpus = self._texts(subject, tools)
-        requests = self.requests(texts)
+        texts, corpus = self.running.read(subject, tools)
+        requests = self.running.requests(texts)
         scorer = Scorer(subject, tools, self.plan, self.words)
         scores = scorer(requests, "likelihood")
         if not scores:
@@ -108,28 +93,6 @@ class Likelihood(Suite):
         title = f"{len(scored):,} pieces of {facts['texts']:,} texts, {facts['tokens']:,} tokens; intervals over texts"
         rows = [[f"{kind} {name.replace('_', ' ')}", *interval] for name, interval in shown.items()]
         return Result(figures, [Table(title, ("", "value", "low", "high"), rows)], facts)
-
-    def requests(self, texts: list[str]) -> list[Request]:
-        """The pieces to score, each under (number of its text, number of the piece)."""
-        cut = [
-            Request((n, place), piece) for n, text in enumerate(texts) for place, piece in enumerate(self._cut(text))
-        ]
-        return [cut[int(number)] for number in np.sort(permutation(len(cut), SEED, 0)[: self.most])]
-
-    def _cut(self, text: str) -> list[str]:
-        if self.piece is None:
-            return [text]
-        at = word_spans(text)
-        starts = range(0, len(at), self.piece)
-        return [text[at[first][0] : at[min(first + self.piece, len(at)) - 1][1]] for first in starts]
-
-    def _texts(self, subject: Subject, tools: Tools) -> tuple[list[str], str]:
-        """The texts, and where they are from."""
-        if self.source is None:
-            assert subject.heldout is not None
-            return subject.heldout.documents(tools.cache)[0], subject.heldout.corpus.name
-        rows = self.source.rows(self.text)
-        return [text_of(row, self.text, "evaluation.text") for row in rows], str(self.source)
 
 
 def _exp(interval: Interval) -> Interval:

@@ -60,6 +60,15 @@ def answer_words(word_RL: Tensor, answer_RL: Tensor, place_R: Tensor) -> Tensor:
     return torch.where(in_answer_R1, answer_RL & ~before_RL, word_l2r(word_RL, answer_RL, place_R))
 
 
+def next_two(word_RL: Tensor, answer_RL: Tensor, place_R: Tensor) -> Tensor:
+    """The token and the two that follow it, of whatever word (BERT as an in-context learner, arXiv 2406.04823).
+
+    Hides what a neighbour on the right would tell of the token, also across words; special tokens stay.
+    """
+    ahead_RL = _at(word_RL) - place_R[:, None]
+    return (ahead_RL >= 0) & (ahead_RL <= 2) & (word_RL >= 0)
+
+
 PLANS: dict[str, Plan] = {
     "original": original,
     "word_l2r": word_l2r,
@@ -68,6 +77,7 @@ PLANS: dict[str, Plan] = {
     "answer_l2r+word_l2r": answer_l2r,
     "joint": joint,
     "answer_words": answer_words,
+    "next_two": next_two,
 }
 NEED_ANSWER = ("answer_l2r+word_l2r", "joint", "answer_words")
 
