@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from maskwright.errors import RecipeError
-from maskwright.evaluation.places import run_folder
 from maskwright.evaluation.subject import Foreign, Subject
 from maskwright.models import ModelRecipe
 from maskwright.models.checkpoint import located
@@ -28,7 +27,7 @@ _LONGEST = 1 << 20  # a tokenizer without a limit names a much larger number
 def load(run: str, device: torch.device | str = "cpu", attention: str | None = None) -> Subject:
     """The subject that `run` names, in eval mode on `device`.
 
-    attention: sdpa or eager (None: what the model was trained with, else the family's fastest).
+    attention: sdpa or eager, which are equal up to rounding (None: the family's first, sdpa where it has it).
     Raises RecipeError when there is no such model, or when it cannot be evaluated.
     """
     try:
@@ -45,7 +44,7 @@ def load(run: str, device: torch.device | str = "cpu", attention: str | None = N
             name=f"run={run}",
             other=f"run={other}" if head == "detect" and Path(other, "config.json").exists() else None,
         )
-        network = _network(place, config, subject, attention or _recorded_attention(run))
+        network = _network(place, config, subject, attention)
     except RecipeError as error:
         raise RecipeError(str(error).replace("model.init_from", "run")) from error.__cause__
     subject.network = network.to(device).eval()
@@ -119,16 +118,6 @@ def _length(config: Any, tokenizer: Any) -> int:
     if positions:
         limits.append(positions - (family.table_length(8, tokenizer.pad_token_id or 0) - 8 if family else 0))
     return min(min(limits), _LONGEST)
-
-
-def _recorded_attention(run: str) -> str | None:
-    """The attention that a run was trained with."""
-    folder = run_folder(run)
-    if folder is None or not (folder / "config.yaml").is_file():
-        return None
-    from omegaconf import OmegaConf
-
-    return OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "model.attention")
 
 
 def _first_line(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from torch import nn
 from maskwright.tracking.console import duration
 
 # Positions (rows x length) of one forward pass: on a CPU few enough to stay in its caches, on a GPU enough to fill it.
-_POSITIONS = {"cpu": 1 << 13, "cuda": 1 << 17}
+_POSITIONS = {"cpu": 1 << 12, "cuda": 1 << 17}
 
 
 @dataclass(frozen=True)
