@@ -6,8 +6,8 @@
 Both score every token with the rest of its word hidden, on the CPU in float32, and must agree to 1e-4 on every
 sentence. minicons gets its best batch size of those listed, with sentences in file order and sorted by length. Time is
 the process's own CPU time as well as the clock's, since other processes move only the latter.
-`--fresh` also measures networks of 4 layers x 256 from random weights. What bounds the ratio is said beside it: the FLOPs
-of a row of 12 tokens read whole, as minicons does, and read for one token.
+`--fresh` also measures networks of 4 layers x 256 from random weights. What bounds the ratio is said beside it: the
+FLOPs of a row of 12 tokens read whole, as minicons does, and read for one token.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ geometric mean over pairs with a 95 % bootstrap interval; beside it that of the 
 reading rows, making masks, forward, backward, clipping, the optimizer, logging. Left out: imports, tokenisation,
 building the model, the first steps, validation, saving. The bare loop's batches and masks are made beforehand. Trainer
 projects every position onto the vocabulary, maskwright and the bare loop the masked ones only, and maskwright's last
-layer works at those alone: that is part of the comparison (the harness itself cost 2 % before the last of these). With --clock processor the seconds are those that the threads computed, divided by their number. Runs on the
-CPU.
+layer works at those alone: that is part of the comparison. With --clock processor the seconds are those that the
+threads computed, divided by their number. Runs on the CPU.
 Needs `pip install -e '.[benchmarks]'`.
 """
 
