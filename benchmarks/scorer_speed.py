@@ -111,7 +111,7 @@ def measure(folder: str, texts: list[str], rounds: int) -> dict[str, dict[str, f
 def costs(folder: str, length: int = 12) -> tuple[float, float]:
     """Forward FLOPs of a row: all of it, and what scores one token."""
     network: Any = load(folder).network
-    return forward_flops(network, length, length, length), forward_flops(network, length, 1, length, picked=True)
+    return forward_flops(network, length, length, length), forward_flops(network, length, 1, length, picked=1)
 
 
 def main() -> None:

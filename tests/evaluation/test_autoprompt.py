@@ -405,7 +405,8 @@ def test_mistakes_are_named(reviews, subject):
         ({"score": "f1"}, "evaluation.score is 'f1'; choose accuracy or likelihood"),
         ({"candidates": 0}, "evaluation.candidates is 0"),
         ({"dev_share": 1.0}, "evaluation.dev_share is 1.0"),
-        ({"labels": {"pos": [], "neg": ["was"]}}, "evaluation.labels needs words for every class"),
+        ({"labels": {"pos": [], "neg": ["was"]}}, r"evaluation.labels.pos is \[\]; give a list of words"),
+        ({"labels": {"pos": "good", "neg": ["was"]}}, "evaluation.labels.pos is 'good'; give a list of words"),
         ({"text": ["a", "b"]}, r"names columns \(2\)"),
     ):
         with pytest.raises(RecipeError, match=sentence):

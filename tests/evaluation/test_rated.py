@@ -81,6 +81,8 @@ def test_an_interval_ends_where_ratings_do(rated, subject):
     suite = rated([SENTENCES[0], SENTENCES[4]], {"of": -2, "the": 2}, top_k=None)
     figures = suite.run(subject("bert"), Tools()).figures
     assert [figures["score/low"], figures["score/high"]] == [-2, 2]
+    figures = rated([SENTENCES[0]], {"of": 0, "the": 1}, top_k=None).run(subject("bert"), Tools()).figures
+    assert math.isnan(figures["score/low"]) and math.isnan(figures["coverage/low"])  # one text has no spread
 
 
 @pytest.mark.parametrize("top_k", [None, 10])

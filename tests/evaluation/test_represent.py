@@ -32,6 +32,18 @@ def count(network) -> int:
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in network.modules())
 
 
+def test_a_compiled_body_shows_its_layers_too(subject, sentences):
+    model, (text, *_) = subject("bert"), sentences
+    ids_BL = torch.tensor([model.tokenizer(text)["input_ids"]])
+    model.network.body.compile(backend="eager", dynamic=False)
+    with torch.no_grad():
+        plain_BLD = model.network.encode(ids_BL, padded=False)  # compiled for this shape, without hooks
+        with tapped(model.network) as layers:
+            again_BLD = model.network.encode(ids_BL, padded=False)
+    assert len(layers) == 1 + model.network.config.num_hidden_layers
+    assert torch.allclose(plain_BLD, again_BLD, atol=1e-6) and torch.equal(layers[-1], again_BLD)
+
+
 def test_poolings_ignore_padding(subject, sentences):
     bert = subject("bert")
     kinds = check_kinds(["cls", "mean", "max", "last"], ["last", "first_last", "mean_of_all", 0, -1])

@@ -240,6 +240,22 @@ def test_ranks_equal_a_sort(subject, sentences):
         assert score.best_T[number] == logits.argmax() and score.tied_T[number] == 1
 
 
+@torch.no_grad()
+def test_a_head_reads_places_in_any_order_of_rows(subject):
+    model = subject("modernbert")
+    head = Scorer(model).head
+    ids_RL, place_P = torch.randint(5, 30, (2, 9)), torch.tensor([3, 1, 7])
+    row_P, target_P = torch.tensor([1, 0, 1]), torch.tensor([6, 7, 8])
+    logits_RLV = model.network.predict(model.network.encode(ids_RL, padded=False))
+    expected_P = logits_RLV[row_P, place_P].log_softmax(-1).gather(1, target_P[:, None])[:, 0]
+    assert torch.allclose(
+        head.read(ids_RL, None, row_P, place_P, target_P, False).logp_P.float(), expected_P, atol=1e-5
+    )
+    each_R = head.read(ids_RL, None, None, place_P[:2], target_P[:2], False).logp_P.float()
+    expected_R = logits_RLV[[0, 1], place_P[:2]].log_softmax(-1).gather(1, target_P[:2, None])[:, 0]
+    assert torch.allclose(each_R, expected_R, atol=1e-5)
+
+
 def test_what_cannot_be_scored_is_skipped_and_counted(subject):
     bert = subject("bert")
     scores = Scorer(bert)([("long", "the " * 95), ("fits", "the " * 94), ("empty", ""), ("none", "the lost", (3, 4))])

@@ -14,7 +14,7 @@ from torch import nn
 
 from maskwright.errors import RecipeError
 from maskwright.evaluation.intervals import clustered
-from maskwright.evaluation.shortcut import Shortcut, compared, exits, fitted, parted, places, r2, states
+from maskwright.evaluation.shortcut import Shortcut, compared, exits, fitted, hidden_places, parted, r2, states
 from maskwright.evaluation.source import Source, optional
 from maskwright.evaluation.subject import Foreign
 from maskwright.evaluation.texts import Encoder, Request
@@ -47,7 +47,7 @@ def masked(model, source: Source, count: int) -> tuple[torch.Tensor, ...]:
     """The first texts as the suite encodes them, with the hidden tokens' places, one by one."""
     texts = [row["text"] for row in source.rows("text")[:count]]
     encoded = Encoder(model.tokenizer)([Request(n, text) for n, text in enumerate(texts)])
-    place_N = places(encoded, np.array([(n, 0) for n in range(count)]), seed=3)
+    place_N = hidden_places(encoded, np.array([(n, 0) for n in range(count)]), seed=3)
     encoded.ids_T[encoded.first_N[:-1] + place_N] = model.mask
     return encoded, place_N
 
@@ -122,7 +122,7 @@ def test_figures_by_brute_force(bert_result, source, subject):
               for words in [row["text"].split()] for i in range(0, len(words), 8)]  # fmt: skip
     encoded = Encoder(model.tokenizer)([Request((n, i), " ".join(words)) for n, i, words in pieces])
     id_N2 = np.array([(n, i) for n, i, _ in pieces])
-    place_N = places(encoded, id_N2, 0)
+    place_N = hidden_places(encoded, id_N2, 0)
     states_N = []
     for number, place in enumerate(place_N):
         ids = torch.from_numpy(encoded.ids_T[encoded.first_N[number] : encoded.first_N[number + 1]]).clone()
@@ -190,7 +190,7 @@ def test_the_hidden_token_is_drawn_by_seed_and_id_alone(subject, sentences):
     encoder = Encoder(subject("bert").tokenizer)
     requests = [Request((n, n % 2), sentences[n % 2]) for n in range(2000)]
     encoded, id_N2 = encoder(requests), np.array([request.id for request in requests])
-    place_N = places(encoded, id_N2, 0)
+    place_N = hidden_places(encoded, id_N2, 0)
     for kind in (0, 1):  # no special token, every other one equally often: chi-square, far beyond its 99.99 % quantile
         length = encoded.length_N[kind]
         count = np.bincount(place_N[kind::2], minlength=length)
@@ -198,9 +198,9 @@ def test_the_hidden_token_is_drawn_by_seed_and_id_alone(subject, sentences):
         mean = 1000 / (length - 2)
         assert ((count[1:-1] - mean) ** 2 / mean).sum() < (length - 3) + 6 * np.sqrt(2 * (length - 3))
     some = np.random.default_rng(0).permutation(2000)[:500]
-    assert (places(encoder([requests[n] for n in some]), id_N2[some], 0) == place_N[some]).all()
-    assert (places(encoded, id_N2, 1) != place_N).mean() > 0.5
-    assert places(encoder([Request(0, "")]), np.array([(0, 0)]), 0).tolist() == [-1]
+    assert (hidden_places(encoder([requests[n] for n in some]), id_N2[some], 0) == place_N[some]).all()
+    assert (hidden_places(encoded, id_N2, 1) != place_N).mean() > 0.5
+    assert hidden_places(encoder([Request(0, "")]), np.array([(0, 0)]), 0).tolist() == [-1]
 
 
 def test_no_text_is_in_both_parts():

@@ -28,7 +28,7 @@ def test_a_last_layer_at_the_predicted_places_costs_less(name, network):
     counter = FlopCounterMode(display=False)
     with counter:
         net.predict(net.encode(ids_BL, padded=False, place_BK=place_BK)).sum().backward()
-    counted = training_flops(net, rows * length, rows * picked, picked=True)
+    counted = training_flops(net, rows * length, rows * picked, picked=rows * picked)
     assert counted == pytest.approx(counter.get_total_flops(), rel=0.01)
     assert (counted < 0.95 * training_flops(net, rows * length, rows * picked)) == net.picks
 

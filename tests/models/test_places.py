@@ -45,6 +45,36 @@ def test_hidden_states_and_gradients_are_those_of_the_whole_layer(name, padded, 
         assert torch.allclose(full, picked, rtol=1e-4, atol=1e-6 * largest)
 
 
+@pytest.mark.parametrize("name", ["bert", "modernbert", "deberta_v3", "ltg_bert"])
+@pytest.mark.parametrize("count", [0, 1, LENGTH, LENGTH + 5])
+def test_any_number_of_places_in_training_mode_and_in_bf16(name, count, network, rows):
+    ids_BL = rows[0]
+    net = network(name).train()
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.0
+    place_BK = torch.randint(LENGTH, (5, count), generator=torch.Generator().manual_seed(2))
+    whole, picked = net.encode(ids_BL, padded=False), net.encode(ids_BL, padded=False, place_BK=place_BK)
+    assert torch.allclose(pick(whole, place_BK), picked, rtol=1e-4, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        near = net.encode(ids_BL, padded=False, place_BK=place_BK).float()
+    assert near.shape == picked.shape and (near - picked).abs().max().item() < 0.1 if count else near.shape[1] == 0
+
+
+def test_what_fails_or_was_there_before_leaves_the_layer_as_it_was(network, rows):
+    net = network("modernbert")
+    layer = net.family.last_layer(net.hf)
+    with pytest.raises(IndexError):
+        net.encode(rows[0], padded=False, place_BK=torch.full((5, 2), 1000))
+    assert "forward" not in vars(layer) and not layer.attn.Wo._forward_pre_hooks
+    ours = layer.forward
+    layer.forward = ours
+    net.encode(rows[0], padded=False, place_BK=rows[3])
+    assert vars(layer)["forward"] is ours
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("name", [name for name in PICKS if "deberta" not in name])
@@ -95,5 +125,8 @@ def test_a_compiled_or_recomputed_body_is_run_whole(network):
     assert not net.picks
     layer.gradient_checkpointing = False
     assert net.picks
-    net.body.compile(dynamic=False)
+    layer.compile()
     assert not net.picks
+    other = network("bert")
+    other.body.compile(dynamic=False)
+    assert not other.picks

@@ -34,8 +34,8 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="session")
 def model() -> Callable[..., ModelRecipe]:
-    def recipe(family: str, **config: Any) -> ModelRecipe:
-        return ModelRecipe(family, {**SHAPE, **config})
+    def recipe(family: str, attention: str | None = None, **config: Any) -> ModelRecipe:
+        return ModelRecipe(family, {**SHAPE, **config}, attention=attention)
 
     return recipe
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from tests.masking.columns import Classes
-from tests.objectives.small import LENGTH, built, mean
+from tests.objectives.small import LENGTH, built, counted_share, mean
 from torch.nn import functional
 
 from maskwright.data.batch import Batch
@@ -95,7 +96,7 @@ def test_half_of_the_rows_are_exchanged_and_the_labels_say_which():
 
 def test_sentence_order_adds_a_loss_to_mlm(model, tokenizer):
     rows = pairs(6)
-    objective = built(SentenceOrder(1.0), model("bert"), tokenizer)
+    objective = built(SentenceOrder(1.0), model("bert", "eager"), tokenizer)
     rows = objective.arrange(rows, Draws(0, "rows", rows["visit"], rows["sample"]))
     recipe = ViewRecipe("main", Masking(Token(), EXACT), Constant(0.4), MASK)
     views = Views([recipe], Vocabulary.of(tokenizer), 0, 10, {})
@@ -109,13 +110,15 @@ def test_sentence_order_adds_a_loss_to_mlm(model, tokenizer):
     logits = objective.order.out(torch.tanh(objective.order.dense(hidden_BLD[:, 0])))[:-1]
     expected = functional.cross_entropy(logits, rows[ORDER][:-1].long())
     assert mean(objective, one, "order").item() == pytest.approx(expected.item(), rel=1e-5)
+    objective.layout = replace(objective.layout, length=10)
+    assert counted_share(objective, one) == pytest.approx(1, abs=0.02)  # without its own small head
 
 
 # word structure
 
 
 def test_word_structure_is_the_mean_over_masked_plus_the_mean_over_moved(model, tokenizer, batch):
-    objective = built(WordStructure(), model("bert"), tokenizer)
+    objective = built(WordStructure(), model("bert", "eager"), tokenizer)
     main = ViewRecipe("main", Masking(Token(), EXACT), Constant(0.2), MASK)
     trigrams = Masking(Span(Fixed(3), "token"), Counted("token", "nearest", "allow", 1, None))
     order = ViewRecipe("order", trigrams, Constant(0.2), Corruption([Permute(1.0)], "unit"), "over", "main")
@@ -128,6 +131,7 @@ def test_word_structure_is_the_mean_over_masked_plus_the_mean_over_moved(model, 
     for name, chosen_BL in (("mlm", masked_BL), ("structure", moved_BL)):
         expected = functional.cross_entropy(logits[chosen_BL], shown.clean_BL[chosen_BL])
         assert mean(objective, one, name).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert counted_share(objective, one) == pytest.approx(1, abs=0.01)
 
 
 # mask-specific losses
@@ -187,7 +191,7 @@ class Persons:
 
 
 def test_dated_text_has_three_losses_over_one_reading(model, tokenizer, batch):
-    objective = built(DatedMaskedLM(PERIODS, ENTITIES, 1.0, 1.0), model("bert"), tokenizer)
+    objective = built(DatedMaskedLM(PERIODS, ENTITIES, 1.0, 1.0), model("bert", "eager"), tokenizer)
     one = labelled(batch(rows=8), "year", [1, 2, 3, 0, 1, 2, 3, 1])
     ids_BL = one.rows["ids"]
     one.rows["entity"] = (ids_BL >= 30).long()  # many entities
@@ -198,6 +202,7 @@ def test_dated_text_has_three_losses_over_one_reading(model, tokenizer, batch):
     only = ClassWeight(ENTITIES, {"person": 1.0}, 0.0)
     entities = ViewRecipe("entities", Masking(Token(), EXACT, only), Constant(0.2), exchange, "over", "main")
     one = with_views(one, tokenizer, main, entities)
+    assert counted_share(objective, one) == pytest.approx(0.95, abs=0.03)  # its own heads are a twentieth of this one
     shown, masked_BL = one.views["entities"], one.views["main"].outcome_BL > 0
     exchanged_BL = shown.outcome_BL == Outcome.REPLACED
     assert exchanged_BL.any() and (one.rows["entity"][exchanged_BL] == 1).all() and not (exchanged_BL & masked_BL).any()

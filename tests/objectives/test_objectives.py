@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from tests.objectives.small import built, mean
+from tests.objectives.small import built, counted_share, mean
 
 from maskwright.data.batch import Batch
 from maskwright.errors import RecipeError
@@ -119,6 +119,12 @@ def test_samples_follow_the_softmax_and_do_not_depend_on_the_batch():
     assert ((observed_V - expected_V) ** 2 / expected_V).sum() < 18.5  # chi-square, 4 degrees of freedom, 0.1 %
     few = Draws(0, "main.generator", torch.zeros(3, dtype=torch.int64), torch.arange(7, 10))
     assert torch.equal(sample(logits_V.expand(3, 10, 5), place_BK[7:10], few), drawn_BK[7:10])
+
+
+@pytest.mark.parametrize("objective", [MaskedLM(), Electra(sharing="tied", **PAPER)], ids=["mlm", "electra"])
+def test_flops_are_those_of_a_step(objective, model, tokenizer, batch):
+    recipe = model("electra" if isinstance(objective, Electra) else "modernbert", "eager")
+    assert counted_share(built(objective, recipe, tokenizer), batch()) == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize("objective", [MaskedLM(), Electra(sharing="tied", **PAPER)], ids=["mlm", "electra"])

@@ -238,7 +238,7 @@ def test_flops_are_counted_by_phase(whole, compose):
     data = _data_module(cfg, recipe, prepared, recipe.hardware.resolve())
     network = recipe.model.build(prepared.tokenizer, 64)
     per_token = [
-        training_flops(network, part.length, max(masks.most.values()), part.length, picked=True) / part.length
+        training_flops(network, part.length, masks.most["main"], part.length, picked=masks.most["main"]) / part.length
         for part, masks in zip(data.phases, data.phase_masks, strict=True)
     ]
     assert len(set(per_token)) == 3

@@ -82,9 +82,10 @@ class AutoPrompt(Suite):
                 raise RecipeError(f"evaluation.{key} is {number}; give a whole number from 1 up.")
         if not 0 < dev_share < 1:
             raise RecipeError(f"evaluation.dev_share is {dev_share}; it lies between 0 and 1.")
+        for name, words in (labels or {}).items():
+            if isinstance(words, str) or not words:
+                raise RecipeError(f"evaluation.labels.{name} is {words!r}; give a list of words, such as [great].")
         self.labels = None if labels is None else {str(name): list(words) for name, words in labels.items()}
-        if self.labels is not None and not all(self.labels.values()):
-            raise RecipeError("evaluation.labels needs words for every class, such as positive: [great].")
         self.data, self.text, self.label, self.label_words = data, text, label, label_words
         self.score, self.candidates, self.rows, self.iterations = score, candidates, rows, iterations
         self.capitals, self.seed, self.length, self.dev_share, self.most = capitals, seed, length, dev_share, most

@@ -53,30 +53,40 @@ class Head(ABC):
         """The scored tokens of all rows, in order of row and place, reading at most about `most` positions at once."""
 
     def read(
-        self, ids_RL: Tensor, valid_RL: Tensor | None, row_P: Tensor, place_P: Tensor, target_P: Tensor, ranks: bool
+        self,
+        ids_RL: Tensor,
+        valid_RL: Tensor | None,
+        row_P: Tensor | None,
+        place_P: Tensor,
+        target_P: Tensor,
+        ranks: bool,
     ) -> Predicted:
-        """One forward pass: what is said at (row, place) of the target tokens. valid_RL: None without padding."""
-        logits = self._logits(ids_RL, valid_RL, row_P, place_P)
-        return _joined([_judged(block, target_P[part], ranks) for part, block in logits])
+        """One forward pass: what is said at (row, place) of the target tokens.
 
-    def _logits(
-        self, ids_RL: Tensor, valid_RL: Tensor | None, row_P: Tensor, place_P: Tensor
+        valid_RL: None without padding. row_P: None where each row serves one place, in order; the last layer then says
+        nothing of the others.
+        """
+        blocks = self.logits(ids_RL, valid_RL, row_P, place_P)
+        return _joined([_judged(block, target_P[part], ranks) for part, block in blocks])
+
+    def logits(
+        self, ids_RL: Tensor, valid_RL: Tensor | None, row_P: Tensor | None, place_P: Tensor
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Logits [., V] of the P places, in blocks that are not too large."""
+        """Logits [., V] of the P places, in blocks that are not too large; arguments as for `read`."""
         size = max(1, _LOGITS // self.network.config.vocab_size)
         if hasattr(self.network, "whole"):  # a model without an adapter projects every position
-            logits_PV = self.network.whole(ids_RL, valid_RL)[row_P, place_P]
-            yield slice(None), logits_PV
+            row_P = torch.arange(len(place_P), device=place_P.device) if row_P is None else row_P
+            yield slice(None), self.network.whole(ids_RL, valid_RL)[row_P, place_P]
             return
-        hidden_PD = self._hidden(ids_RL, valid_RL, row_P, place_P)
+        padded = valid_RL is not None
+        if row_P is None:
+            hidden_PD = self.network.encode(ids_RL, valid_RL, padded=padded, place_BK=place_P[:, None])[:, 0]
+        else:
+            hidden_RLD = self.network.encode(ids_RL, valid_RL, padded=padded)
+            hidden_PD = hidden_RLD.flatten(0, 1).index_select(0, row_P * ids_RL.shape[1] + place_P)
         for first in range(0, len(place_P), size):
             part = slice(first, first + size)
             yield part, self.network.predict(hidden_PD[part])
-
-    def _hidden(self, ids_RL: Tensor, valid_RL: Tensor | None, row_P: Tensor, place_P: Tensor) -> Tensor:
-        """Hidden states [P, D] of the places."""
-        hidden_RLD = self.network.encode(ids_RL, valid_RL, padded=valid_RL is not None)
-        return hidden_RLD.flatten(0, 1).index_select(0, row_P * ids_RL.shape[1] + place_P)
 
 
 class MaskedHead(Head):
@@ -107,13 +117,8 @@ class MaskedHead(Head):
             if valid_RL is not None:
                 hidden_RL = hidden_RL & valid_RL
             target_R = clean_RL.gather(1, place_R[:, None])[:, 0]
-            row_R = torch.arange(len(text_R), device=text_R.device)
-            shown_RL, read_R = clean_RL.masked_fill(hidden_RL, self.mask), place_R - self.shift
-            yield self.read(shown_RL, valid_RL, row_R, read_R, target_R, ranks)
-
-    def _hidden(self, ids_RL: Tensor, valid_RL: Tensor | None, row_P: Tensor, place_P: Tensor) -> Tensor:
-        """Every row serves to score one token, so that the last layer need say nothing of the others."""
-        return self.network.encode(ids_RL, valid_RL, padded=valid_RL is not None, place_BK=place_P[:, None])[:, 0]
+            shown_RL = clean_RL.masked_fill(hidden_RL, self.mask)
+            yield self.read(shown_RL, valid_RL, None, place_R - self.shift, target_R, ranks)
 
 
 class CausalHead(Head):

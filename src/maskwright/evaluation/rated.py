@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from maskwright.errors import RecipeError
-from maskwright.evaluation.intervals import clustered
+from maskwright.evaluation.intervals import ratio
 from maskwright.evaluation.results import Result, Table
 from maskwright.evaluation.scorer import Scorer
 from maskwright.evaluation.source import Source, text_of
@@ -175,11 +175,12 @@ class Rated(Suite):
         found = []
         device = scorer.tools.device
         for (place, *ids), words in rows.items():
-            ids_RL, token_P = torch.tensor([ids], device=device), torch.tensor(list(words), device=device)
-            row_P = torch.zeros_like(token_P)
-            said = scorer.head.read(ids_RL, None, row_P, row_P + place, token_P, ranks=True)
-            better_P = said.better_P.tolist()  # type: ignore[union-attr]
-            for own, logp, better in zip(words.values(), said.logp_P.tolist(), better_P, strict=True):
+            ids_1L, token_W = torch.tensor([ids], device=device), torch.tensor(list(words), device=device)
+            ((_, logits_1V),) = scorer.head.logits(ids_1L, None, None, torch.tensor([place], device=device))
+            logp_V = logits_1V[0].double().log_softmax(0)
+            logp_W = logp_V[token_W]
+            better_W = (logp_V > logp_W[:, None]).sum(1)
+            for own, logp, better in zip(words.values(), logp_W.tolist(), better_W.tolist(), strict=True):
                 if self.top_k is None or better < self.top_k:
                     found.append(Guess(own[0], logp, float(np.mean([rated[word] for word in own]))))
         return found
@@ -190,8 +191,8 @@ class Rated(Suite):
         """Figures of some sentences, and their row in the table."""
         score_N = [mean_rating(guesses, self.power) for _, guesses in read if guesses]
         coverage_N = [sum(math.exp(guess.logp) for guess in guesses) for _, guesses in read]
-        score = clustered(score_N, range(len(score_N)), (min(rated.values()), max(rated.values())))
-        coverage = clustered(coverage_N, range(len(coverage_N)))
+        score = ratio(score_N, np.ones(len(score_N)), range(len(score_N)), (min(rated.values()), max(rated.values())))
+        coverage = ratio(coverage_N, np.ones(len(coverage_N)), range(len(coverage_N)), (0.0, 1.0))
         figures = score.figures(f"{prefix}score") | coverage.figures(f"{prefix}coverage")
         return figures, [len(read), len(score_N), *score, coverage.value]
 

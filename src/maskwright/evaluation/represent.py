@@ -72,7 +72,10 @@ def batches(
 
 @contextmanager
 def tapped(network: Any) -> Iterator[list[Tensor]]:
-    """Inside, a forward pass appends what enters the first layer and what leaves every layer to the list given."""
+    """Inside, a forward pass appends what enters the first layer and what leaves every layer to the list given.
+
+    A compiled network runs eagerly meanwhile: compiled, it would not see the hooks.
+    """
     found: list[Tensor] = []
     layers = _layers(network)
     hooks = []
@@ -87,7 +90,8 @@ def tapped(network: Any) -> Iterator[list[Tensor]]:
         hooks.append(layers[0].register_forward_pre_hook(enter, with_kwargs=True))
         hooks += [layer.register_forward_hook(leave) for layer in layers]
     try:
-        yield found
+        with torch.compiler.set_stance("force_eager"):
+            yield found
     finally:
         for hook in hooks:
             hook.remove()

@@ -92,7 +92,7 @@ class Shortcut(Suite):
         requests = self.running.requests(texts)
         encoded, truncated = Encoder(subject.tokenizer)(requests).cut(subject.length)
         id_N2 = np.array([request.id for request in requests], dtype=np.int64).reshape(-1, 2)
-        place_N = places(encoded, id_N2, self.seed)
+        place_N = hidden_places(encoded, id_N2, self.seed)
         there_N = place_N >= 0
         text_N = id_N2[there_N, 0]
         test_N = parted(text_N, self.test_share, self.seed)
@@ -189,7 +189,7 @@ class Shortcut(Suite):
         return out
 
 
-def places(encoded: Encoded, id_N2: np.ndarray, seed: int) -> np.ndarray:
+def hidden_places(encoded: Encoded, id_N2: np.ndarray, seed: int) -> np.ndarray:
     """The token to hide in each text, int64 [N]: each but special ones as likely; -1 where there is none.
 
     id_N2: number of the text and of the piece. The draw is a pure function of seed and id.

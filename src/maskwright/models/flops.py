@@ -8,13 +8,14 @@ from .network import Network
 
 
 def forward_flops(
-    network: Network, tokens: float, predicted: float, length: int | None = None, picked: bool = False
+    network: Network, tokens: float, predicted: float, length: int | None = None, picked: float | None = None
 ) -> float:
     """FLOPs of one forward pass: a multiplication and an addition count as two.
 
     tokens: positions that enter the body. predicted: positions that enter the head. length: positions of a row (the
     network's own where None); every position is counted as seeing its whole row, under a causal or local mask too.
-    picked: the last layer works at the predicted positions only, where the network can (`Network.encode`, place_BK).
+    picked: positions at which the last layer works, where the network can leave others out (`Network.encode`,
+    place_BK; None: all).
     Norms, activations and look-ups are left out, as usual.
     """
     length = length or network.length
@@ -31,12 +32,14 @@ def forward_flops(
     )
     scores = 2 * 2 * length * width * config.num_hidden_layers  # queries with keys, weights with values
     extra = network.family.position_flops(hf, tokens, length)
-    spared = 2.0 * _behind_attention(network) * (tokens - predicted) if picked and network.picks else 0.0
+    spared = 0.0
+    if picked is not None and network.picks:
+        spared = 2.0 * _behind_attention(network) * max(tokens - picked, 0.0)
     return 2.0 * body_weights * tokens + scores * tokens + 2.0 * head_weights * predicted + extra - spared
 
 
 def training_flops(
-    network: Network, tokens: float, predicted: float, length: int | None = None, picked: bool = False
+    network: Network, tokens: float, predicted: float, length: int | None = None, picked: float | None = None
 ) -> float:
     """FLOPs of one forward and backward pass: three times the forward's (arXiv 2001.08361, section 2.1).
 

@@ -42,6 +42,7 @@ class Network(nn.Module):
         self.length = length  # positions of a training row
         self.start = start  # where the first weights came from, in words
         self.can = family.can(self.config.to_dict())
+        self.may_pick = True  # False: the last layer always runs in full
 
     @property
     def config(self) -> Any:
@@ -60,12 +61,15 @@ class Network(nn.Module):
 
     @property
     def picks(self) -> bool:
-        """Whether the last layer can work at some places only."""
-        compiled = getattr(self.body, "_compiled_call_impl", None) is not None
-        again = getattr(
-            self.family.last_layer(self.hf), "gradient_checkpointing", False
-        )  # computed in the backward too
-        return self.family.can_pick(self.hf) and not compiled and not again  # neither would see what is changed here
+        """Whether the last layer can work at some places only.
+
+        Not where it is compiled or computed again in the backward pass: neither sees that it is changed for a while.
+        """
+        layer = self.family.last_layer(self.hf)
+        parts = (self.body, *layer.modules())
+        compiled = any(getattr(part, "_compiled_call_impl", None) is not None for part in parts)
+        recomputed = getattr(layer, "gradient_checkpointing", False)
+        return self.may_pick and self.family.can_pick(self.hf) and not compiled and not recomputed
 
     @property
     def parameter_count(self) -> int:
@@ -124,7 +128,7 @@ class Network(nn.Module):
         )
         if place_BK is None:
             return run()
-        if not self.picks:
+        if not self.picks or place_BK.shape[1] >= length:
             return pick(run(), place_BK)
         with self.family.at_places(self.hf, partial(pick, place_BK=place_BK)):
             return run()

@@ -39,8 +39,12 @@ def picked_before(module: nn.Module, picked: Pick) -> Iterator[None]:
 @contextmanager
 def instead(module: nn.Module, forward: Callable[..., Tensor]) -> Iterator[None]:
     """Inside, `module` computes `forward`."""
+    before = vars(module).get("forward")  # what another tool may have put there
     module.forward = forward  # type: ignore[method-assign]
     try:
         yield
     finally:
-        del module.forward
+        if before is None:
+            del module.forward
+        else:
+            module.forward = before

@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -116,9 +116,17 @@ class Objective(nn.Module, ABC):
 
     def compile_networks(self) -> None:
         """Compile every network's body in place (torch.compile), with the static shapes that views have."""
-        for module in self.children():
-            if hasattr(module, "body"):  # a network, and not a head of the objective's own
-                module.body.compile(dynamic=False)  # type: ignore[union-attr,operator]
+        for network in self._networks():
+            network.body.compile(dynamic=False)
+
+    def run_whole(self) -> None:
+        """Let every last layer run in full, as compiled ones do."""
+        for network in self._networks():
+            network.may_pick = False
+
+    def _networks(self) -> list[Any]:
+        """The networks, without heads of the objective's own."""
+        return [module for module in self.children() if hasattr(module, "body")]
 
     @abstractmethod
     def where(self, batch: Batch) -> dict[str, Tensor]:
@@ -137,8 +145,11 @@ class Objective(nn.Module, ABC):
         """By folder below export/, the networks to save."""
 
     @abstractmethod
-    def flops(self, rows: int, predicted: int) -> float:
-        """Model FLOPs of one training step on `rows` rows with `predicted` masked places per row."""
+    def flops(self, rows: int, predicted: Mapping[str, int]) -> float:
+        """Model FLOPs of one training step on `rows` rows, of which each view loses `predicted` places a row.
+
+        An objective's own small heads are left out.
+        """
 
 
 def _article(kind: str) -> str:

@@ -5,6 +5,7 @@ Shapes: B rows, L positions, D hidden width, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ class Classify(Objective):
     def exports(self) -> dict[str, Network]:
         return {"": self.network}
 
-    def flops(self, rows: int, predicted: int) -> float:
+    def flops(self, rows: int, predicted: Mapping[str, int]) -> float:
         from maskwright.models.flops import training_flops
 
         width = self.layout.width

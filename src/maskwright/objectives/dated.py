@@ -5,6 +5,7 @@ Shapes: B rows, L positions, K masked positions, D hidden width, C periods.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -83,3 +84,9 @@ class DatedMaskedLM(MaskedLM):
             "exchanged": functional.binary_cross_entropy_with_logits(guess_BL, exchanged_BL, reduction="none"),
             "accuracy/exchanged": ((guess_BL > 0) == (exchanged_BL > 0)).float(),
         }
+
+    def flops(self, rows: int, predicted: Mapping[str, int]) -> float:
+        from maskwright.models.flops import training_flops
+
+        width = self.layout.width
+        return training_flops(self.network, rows * width, rows * predicted["main"], width)

@@ -5,6 +5,7 @@ Shapes: B rows, L positions, K masked positions, D hidden width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -108,11 +109,11 @@ class Electra(Objective):
     def exports(self) -> dict[str, Network]:
         return {"": self.detector, "generator": self.generator}
 
-    def flops(self, rows: int, predicted: int) -> float:
+    def flops(self, rows: int, predicted: Mapping[str, int]) -> float:
         from maskwright.models.flops import training_flops
 
-        width = self.layout.width
-        filling = training_flops(self.generator, rows * width, rows * predicted, width, picked=True)
+        width, masked = self.layout.width, rows * predicted["main"]
+        filling = training_flops(self.generator, rows * width, masked, width, picked=masked)
         return filling + training_flops(self.detector, rows * width, rows * width, width)
 
 

@@ -5,6 +5,7 @@ Shapes: B rows, L positions, K masked positions, D hidden width, C classes, V vo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -79,9 +80,9 @@ class FillAndClassify(Objective):
     def exports(self) -> dict[str, Network]:
         return {"": self.classifier, "filler": self.filler}
 
-    def flops(self, rows: int, predicted: int) -> float:
+    def flops(self, rows: int, predicted: Mapping[str, int]) -> float:
         from maskwright.models.flops import training_flops
 
-        width = self.layout.width
-        filling = training_flops(self.filler, rows * width, rows * predicted, width, picked=True)
+        width, masked = self.layout.width, rows * predicted["main"]
+        filling = training_flops(self.filler, rows * width, masked, width, picked=masked)
         return filling + training_flops(self.classifier, rows * width, rows, width)

@@ -50,11 +50,11 @@ class MaskedLM(Objective):
     def exports(self) -> dict[str, Network]:
         return {"": self.network}
 
-    def flops(self, rows: int, predicted: int) -> float:
+    def flops(self, rows: int, predicted: Mapping[str, int]) -> float:
         from maskwright.models.flops import training_flops
 
-        width = self.layout.width
-        return self.layout.copies * training_flops(self.network, rows * width, rows * predicted, width, picked=True)
+        width, masked = self.layout.width, rows * predicted["main"]
+        return self.layout.copies * training_flops(self.network, rows * width, masked, width, picked=masked)
 
 
 def predictions(objective: Objective, network: Network, view: View) -> tuple[Tensor, Tensor]:

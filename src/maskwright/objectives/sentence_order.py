@@ -57,9 +57,8 @@ class SentenceOrder(MaskedLM):
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         view = batch.views["main"]
-        place_BK = functional.pad(
-            view.place_BK, (1, 0)
-        )  # the first position, which the head reads, before the masked ones
+        # the first position, which tells the order, and then the masked ones
+        place_BK = functional.pad(view.place_BK, (1, 0))
         hidden_BKD = self.encode(self.network, view.ids_BM, view.document_BM, place_BK=place_BK)
         logits_BKV = self.network.predict(hidden_BKD[:, 1:])
         order_B2, kept_B = self.order(hidden_BKD).float(), batch.rows[ORDER].long()
@@ -69,6 +68,12 @@ class SentenceOrder(MaskedLM):
             "order": functional.cross_entropy(order_B2, kept_B, reduction="none"),
             "accuracy/order": (order_B2.argmax(1) == kept_B).float(),
         }
+
+    def flops(self, rows: int, predicted: Mapping[str, int]) -> float:
+        from maskwright.models.flops import training_flops
+
+        width, masked = self.layout.width, rows * predicted["main"]
+        return training_flops(self.network, rows * width, masked, width, picked=masked + rows)
 
 
 def exchanged(document_BL: Tensor) -> Tensor:

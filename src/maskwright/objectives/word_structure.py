@@ -5,6 +5,7 @@ Shapes: B rows, K masked positions, D hidden width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import torch
@@ -45,3 +46,9 @@ class WordStructure(MaskedLM):
             terms[name] = token_loss(logits_BKV, view.target_BK)
             terms[f"accuracy/{name}"] = hits(logits_BKV, view.target_BK)
         return terms
+
+    def flops(self, rows: int, predicted: Mapping[str, int]) -> float:
+        from maskwright.models.flops import training_flops
+
+        width, both = self.layout.width, rows * (predicted["main"] + predicted["order"])
+        return training_flops(self.network, rows * width, both, width, picked=both)

@@ -6,7 +6,7 @@ Most models are trained on short rows first and on long ones in the end (BERT, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -103,9 +103,9 @@ def planned(cfg: DictConfig, there: Callable[[int], int]) -> list[Phase]:
     return [Phase(first, end - first, own, phase.length, phase.restart) for first, end, own, phase in numbers]
 
 
-def flops_per_token(objective: Objective, length: int, shown: int, predicted: int) -> float:
-    """Model FLOPs of a training step per token of rows of `length`, of which networks read `shown` tokens and predict
-    `predicted`."""
+def flops_per_token(objective: Objective, length: int, shown: int, predicted: Mapping[str, int]) -> float:
+    """Model FLOPs of a training step per token of rows of `length`, of which networks read `shown` tokens and each
+    view loses `predicted` places."""
     usual = objective.layout
     objective.layout = replace(usual, length=length, shown=shown)
     try:

@@ -33,6 +33,8 @@ def rehearse(objective: Objective, batch: Batch, chosen: Chosen, device: torch.d
         loss.backward()
 
     objective.to(device)
+    if chosen.compile:
+        objective.run_whole()
     if chosen.micro_rows is not None:
         rows = min(chosen.micro_rows, len(batch))
     elif device.type == "cuda":

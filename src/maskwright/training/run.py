@@ -173,7 +173,7 @@ def _train(
     if chosen.compile:
         objective.compile_networks()
     per_token = [
-        flops_per_token(objective, phase.length, _shown(data, number), max(masks.most.values(), default=0))
+        flops_per_token(objective, phase.length, _shown(data, number), masks.most)
         for number, (phase, masks) in enumerate(zip(data.phases, data.phase_masks, strict=True))
     ]
     meter = Meter(lambda step: per_token[number_at(data.phases, step)], facts["peak_flops"] * chosen.processes)

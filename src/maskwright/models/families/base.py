@@ -35,7 +35,8 @@ class Family(ABC):
     rotary: bool = False  # the width of a head must be even
     narrow: bool = False  # `embedding_size` may differ from `hidden_size`
     layers: str = "encoder.layer"  # the stack of layers inside the body
-    behind_attention: tuple[str, ...] = ()  # parts of a layer that work place by place once values are mixed, in order
+    # Parts of a layer that work place by place once values are mixed; the first is where places are picked.
+    behind_attention: tuple[str, ...] = ()
 
     def can(self, numbers: dict[str, Any]) -> frozenset[str]:
         """What the network honours, given its config numbers; see `ModelRecipe.can`."""

@@ -26,7 +26,7 @@ class LtgBert(Family):
         layer = self.last_layer(hf)
 
         def forward(hidden_BLD: Tensor, *rest: Any, **more: Any) -> Tensor:
-            with picked_before(layer.attention.output, picked):
+            with picked_before(layer.get_submodule(self.behind_attention[0]), picked):
                 mixed_BKD, _ = layer.attention(hidden_BLD, *rest, **more)
             hidden_BKD = picked(hidden_BLD) + mixed_BKD
             return hidden_BKD + layer.feed_forward(hidden_BKD)

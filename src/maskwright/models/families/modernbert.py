@@ -63,7 +63,7 @@ class ModernBert(Family):
         layer = self.last_layer(hf)
 
         def forward(hidden_BLD: Tensor, **rest: Any) -> Tensor:
-            with picked_before(layer.attn.Wo, picked):
+            with picked_before(layer.get_submodule(self.behind_attention[0]), picked):
                 mixed_BKD, _ = layer.attn(layer.attn_norm(hidden_BLD), **rest)
             hidden_BKD = picked(hidden_BLD) + mixed_BKD
             return hidden_BKD + layer.mlp(layer.mlp_norm(hidden_BKD))
