@@ -15,6 +15,13 @@ from maskwright.evaluation.tasks.tagging import entities, first_tokens, is_iob, 
 from maskwright.evaluation.tasks.text import class_metrics, number_metrics
 
 
+@pytest.mark.parametrize("wrong", [1, 162, 354])
+def test_a_constant_guess_correlates_with_nothing(wrong):
+    truth = [0] * wrong + [1] * 354
+    assert class_metrics([1] * len(truth), truth, 2)["mcc"] == 0 == metrics.matthews_corrcoef(truth, [1] * len(truth))
+    assert class_metrics(truth, [1] * len(truth), 2)["mcc"] == 0
+
+
 def test_class_metrics_are_sklearns():
     random_ = np.random.default_rng(0)
     for classes in (2, 4):

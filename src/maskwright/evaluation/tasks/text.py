@@ -126,14 +126,17 @@ class Regression(TextTask):
 
 
 def class_metrics(said: Sequence[int], truth: Sequence[int], classes: int) -> dict[str, float]:
-    """Accuracy, F1 (of class 1 of two, else the mean over the classes that occur) and Matthews' correlation."""
+    """Accuracy, F1 (of class 1 of two, else the mean over the classes that occur) and Matthews' correlation (0 where one
+    side is constant)."""
     said_N, truth_N = torch.as_tensor(said), torch.as_tensor(truth)
+    flat = len(said_N) == 0 or bool((said_N == said_N[0]).all()) or bool((truth_N == truth_N[0]).all())
     f1_C = multiclass_f1_score(said_N, truth_N, classes, average=None)
     there_C = torch.bincount(truth_N, minlength=classes) > 0
     return {
         "accuracy": float(multiclass_accuracy(said_N, truth_N, classes, average="micro")),
         "f1": float(f1_C[1] if classes == 2 else f1_C[there_C].mean()),
-        "mcc": float(multiclass_matthews_corrcoef(said_N, truth_N, classes)),
+        # of a constant, torchmetrics gives numbers up to some hundredths
+        "mcc": 0.0 if flat else float(multiclass_matthews_corrcoef(said_N, truth_N, classes)),
     }
 
 
