@@ -126,8 +126,8 @@ class Regression(TextTask):
 
 
 def class_metrics(said: Sequence[int], truth: Sequence[int], classes: int) -> dict[str, float]:
-    """Accuracy, F1 (of class 1 of two, else the mean over the classes that occur) and Matthews' correlation (0 where one
-    side is constant)."""
+    """Accuracy, F1 (of class 1 of two, else the mean over the classes that occur) and Matthews' correlation (0 where
+    one side is constant)."""
     said_N, truth_N = torch.as_tensor(said), torch.as_tensor(truth)
     flat = len(said_N) == 0 or bool((said_N == said_N[0]).all()) or bool((truth_N == truth_N[0]).all())
     f1_C = multiclass_f1_score(said_N, truth_N, classes, average=None)
