@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from maskwright.data.tokens import encoded
 from maskwright.data.words import word_spans
 from maskwright.errors import RecipeError
+from maskwright.evaluation.heads import logits_at
 from maskwright.evaluation.tools import Tools, reading
 from maskwright.masking.noise import stream_id, uniform_at
 
 if TYPE_CHECKING:
     from maskwright.data.cleaning.recover import Hole
 
-_LOGITS = 1 << 25  # numbers in one block of logits
 _FILES = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model")
 
 
@@ -196,7 +195,7 @@ class _Writer:
         place_P = torch.tensor([place for _, _, _, place in wanted], device=self.device)
         chosen: list[int] = []
         with reading(self.network):
-            for part, logits_KV in self._logits(ids_RL, valid_RL, row_P, place_P):
+            for part, logits_KV in logits_at(self.network, ids_RL, valid_RL, row_P, place_P):
                 own = wanted[part]
                 logits_KV = logits_KV.float() + self.never_V
                 for number, (text, *_) in enumerate(own):
@@ -208,19 +207,6 @@ class _Writer:
                 u_K = uniform_at((seed, stream_id("fill"), keys), holes)[:, 0].to(self.device)
                 chosen += found.indices.gather(1, (u_K * there_K).long()[:, None])[:, 0].tolist()
         return chosen
-
-    def _logits(
-        self, ids_RL: Tensor, valid_RL: Tensor, row_P: Tensor, place_P: Tensor
-    ) -> Iterator[tuple[slice, Tensor]]:
-        """Logits [., V] at the places, in blocks that are not too large."""
-        if hasattr(self.network, "whole"):  # a model without an adapter projects every position
-            yield slice(None), self.network.whole(ids_RL, valid_RL)[row_P, place_P]
-            return
-        hidden_PD = self.network.encode(ids_RL, valid_RL)[row_P, place_P]
-        size = max(1, _LOGITS // self.network.config.vocab_size)
-        for first in range(0, len(place_P), size):
-            part = slice(first, first + size)
-            yield part, self.network.predict(hidden_PD[part])
 
     def _words(self) -> Iterator[tuple[int, str]]:
         """The tokens that are a whole word behind a space, with the word."""

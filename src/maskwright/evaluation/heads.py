@@ -31,6 +31,30 @@ class Predicted(NamedTuple):
     best_P: Tensor | None = None  # int64, the most likely token
 
 
+def logits_at(
+    network: Any, ids_RL: Tensor, valid_RL: Tensor | None, row_P: Tensor | None, place_P: Tensor
+) -> Iterator[tuple[slice, Tensor]]:
+    """Logits [., V] at (row, place), in blocks that are not too large, and which of the P places each holds.
+
+    valid_RL: None without padding. row_P: None where each row serves one place, in order; the last layer then says
+    nothing of the others.
+    """
+    size = max(1, _LOGITS // network.config.vocab_size)
+    if hasattr(network, "whole"):  # a model without an adapter projects every position
+        row_P = torch.arange(len(place_P), device=place_P.device) if row_P is None else row_P
+        yield slice(None), network.whole(ids_RL, valid_RL)[row_P, place_P]
+        return
+    padded = valid_RL is not None
+    if row_P is None:
+        hidden_PD = network.encode(ids_RL, valid_RL, padded=padded, place_BK=place_P[:, None])[:, 0]
+    else:
+        hidden_RLD = network.encode(ids_RL, valid_RL, padded=padded)
+        hidden_PD = hidden_RLD.flatten(0, 1).index_select(0, row_P * ids_RL.shape[1] + place_P)
+    for first in range(0, len(place_P), size):
+        part = slice(first, first + size)
+        yield part, network.predict(hidden_PD[part])
+
+
 class Head(ABC):
     """Scores tokens with a network of one kind."""
 
@@ -61,32 +85,9 @@ class Head(ABC):
         target_P: Tensor,
         ranks: bool,
     ) -> Predicted:
-        """One forward pass: what is said at (row, place) of the target tokens.
-
-        valid_RL: None without padding. row_P: None where each row serves one place, in order; the last layer then says
-        nothing of the others.
-        """
-        blocks = self.logits(ids_RL, valid_RL, row_P, place_P)
+        """One forward pass: what is said at (row, place) of the target tokens; see `logits_at`."""
+        blocks = logits_at(self.network, ids_RL, valid_RL, row_P, place_P)
         return _joined([_judged(block, target_P[part], ranks) for part, block in blocks])
-
-    def logits(
-        self, ids_RL: Tensor, valid_RL: Tensor | None, row_P: Tensor | None, place_P: Tensor
-    ) -> Iterator[tuple[slice, Tensor]]:
-        """Logits [., V] of the P places, in blocks that are not too large; arguments as for `read`."""
-        size = max(1, _LOGITS // self.network.config.vocab_size)
-        if hasattr(self.network, "whole"):  # a model without an adapter projects every position
-            row_P = torch.arange(len(place_P), device=place_P.device) if row_P is None else row_P
-            yield slice(None), self.network.whole(ids_RL, valid_RL)[row_P, place_P]
-            return
-        padded = valid_RL is not None
-        if row_P is None:
-            hidden_PD = self.network.encode(ids_RL, valid_RL, padded=padded, place_BK=place_P[:, None])[:, 0]
-        else:
-            hidden_RLD = self.network.encode(ids_RL, valid_RL, padded=padded)
-            hidden_PD = hidden_RLD.flatten(0, 1).index_select(0, row_P * ids_RL.shape[1] + place_P)
-        for first in range(0, len(place_P), size):
-            part = slice(first, first + size)
-            yield part, self.network.predict(hidden_PD[part])
 
 
 class MaskedHead(Head):

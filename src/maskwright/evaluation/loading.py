@@ -24,10 +24,10 @@ _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece
 _LONGEST = 1 << 20  # a tokenizer without a limit names a much larger number
 
 
-def load(run: str, device: torch.device | str = "cpu", attention: str | None = None) -> Subject:
+def load(run: str, device: torch.device | str = "cpu") -> Subject:
     """The subject that `run` names, in eval mode on `device`.
 
-    attention: sdpa or eager, which are equal up to rounding (None: the family's first, sdpa where it has it).
+    It attends as its family does first (sdpa where it has it), whatever it was trained with: equal up to rounding.
     Raises RecipeError when there is no such model, or when it cannot be evaluated.
     """
     try:
@@ -44,21 +44,19 @@ def load(run: str, device: torch.device | str = "cpu", attention: str | None = N
             name=f"run={run}",
             other=f"run={other}" if head == "detect" and Path(other, "config.json").exists() else None,
         )
-        network = _network(place, config, subject, attention)
+        network = _network(place, config, subject)
     except RecipeError as error:
         raise RecipeError(str(error).replace("model.init_from", "run")) from error.__cause__
     subject.network = network.to(device).eval()
     return subject
 
 
-def _network(place: str, config: Any, subject: Subject, attention: str | None) -> Any:
+def _network(place: str, config: Any, subject: Subject) -> Any:
     family = next((name for name, family in FAMILIES.items() if family.model_type == config.model_type), None)
     head = subject.head or ("mlm" if family and "mlm" in FAMILIES[family].heads else None)
     if family is None or head not in FAMILIES[family].heads:
         return _foreign(place, subject.head)
-    if attention not in FAMILIES[family].attentions:
-        attention = None
-    return ModelRecipe(family, init_from=place, attention=attention).build(subject.tokenizer, subject.length, head)
+    return ModelRecipe(family, init_from=place).build(subject.tokenizer, subject.length, head)
 
 
 def _foreign(place: str, head: str | None) -> Foreign:

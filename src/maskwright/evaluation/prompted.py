@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from maskwright.evaluation.heads import logits_at
 from maskwright.evaluation.subject import Subject
 from maskwright.evaluation.tasks import Example, Task, collate
 from maskwright.evaluation.tools import Tools, reading
@@ -151,13 +152,8 @@ class Prompted:
 
     def _logits(self, rows: Rows) -> Tensor:
         """Logits [R, V] in the slots."""
-        if hasattr(self.network, "whole"):  # a network without an adapter projects every position
-            row_R = torch.arange(len(rows.ids_BL), device=rows.ids_BL.device)
-            return self.network.whole(rows.ids_BL, rows.valid_BL)[row_R, rows.slot_B]
-        hidden_R1D = self.network.encode(
-            rows.ids_BL, rows.valid_BL, padded=rows.valid_BL is not None, place_BK=rows.slot_B[:, None]
-        )
-        return self.network.predict(hidden_R1D[:, 0])
+        blocks = logits_at(self.network, rows.ids_BL, rows.valid_BL, None, rows.slot_B)
+        return torch.cat([logits_RV for _, logits_RV in blocks])
 
 
 def projection(network: Any) -> Any:

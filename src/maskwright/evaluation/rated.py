@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from maskwright.errors import RecipeError
+from maskwright.evaluation.heads import logits_at
 from maskwright.evaluation.intervals import ratio
 from maskwright.evaluation.results import Result, Table
 from maskwright.evaluation.scorer import Scorer
@@ -176,7 +177,7 @@ class Rated(Suite):
         device = scorer.tools.device
         for (place, *ids), words in rows.items():
             ids_1L, token_W = torch.tensor([ids], device=device), torch.tensor(list(words), device=device)
-            ((_, logits_1V),) = scorer.head.logits(ids_1L, None, None, torch.tensor([place], device=device))
+            ((_, logits_1V),) = logits_at(scorer.head.network, ids_1L, None, None, torch.tensor([place], device=device))
             logp_V = logits_1V[0].double().log_softmax(0)
             logp_W = logp_V[token_W]
             better_W = (logp_V > logp_W[:, None]).sum(1)

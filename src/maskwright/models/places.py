@@ -11,7 +11,8 @@ Shapes: B rows, L positions, K places, D hidden width.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,23 @@ def picked_before(module: nn.Module, picked: Pick) -> Iterator[None]:
         yield
     finally:
         hook.remove()
+
+
+def stream_at(
+    layer: Any, output: str, attend: Callable[..., tuple[Tensor, Any]], feed: Callable[[Tensor], Tensor], picked: Pick
+) -> AbstractContextManager[None]:
+    """Inside, `layer`, which adds attention and then a feed-forward part to a stream, gives [B, K, D] at the places.
+
+    output: the last module of its attention, which works place by place.
+    """
+
+    def forward(hidden_BLD: Tensor, *rest: Any, **named: Any) -> Tensor:
+        with picked_before(layer.get_submodule(output), picked):
+            mixed_BKD, _ = attend(hidden_BLD, *rest, **named)
+        hidden_BKD = picked(hidden_BLD) + mixed_BKD
+        return hidden_BKD + feed(hidden_BKD)
+
+    return instead(layer, forward)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ..places import Pick, instead, picked_before
+from ..places import Pick, stream_at
 from .base import Family
 
 
@@ -24,14 +24,7 @@ class LtgBert(Family):
 
     def at_places(self, hf: Any, picked: Pick) -> AbstractContextManager[None]:
         layer = self.last_layer(hf)
-
-        def forward(hidden_BLD: Tensor, *rest: Any, **more: Any) -> Tensor:
-            with picked_before(layer.get_submodule(self.behind_attention[0]), picked):
-                mixed_BKD, _ = layer.attention(hidden_BLD, *rest, **more)
-            hidden_BKD = picked(hidden_BLD) + mixed_BKD
-            return hidden_BKD + layer.feed_forward(hidden_BKD)
-
-        return instead(layer, forward)
+        return stream_at(layer, self.behind_attention[0], layer.attention, layer.feed_forward, picked)
 
     def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.lm_head(hidden)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from ..attention import restarted, visible
-from ..places import Pick, instead, picked_before
+from ..places import Pick, stream_at
 from .base import Family
 
 
@@ -62,13 +62,13 @@ class ModernBert(Family):
     def at_places(self, hf: Any, picked: Pick) -> AbstractContextManager[None]:
         layer = self.last_layer(hf)
 
-        def forward(hidden_BLD: Tensor, **rest: Any) -> Tensor:
-            with picked_before(layer.get_submodule(self.behind_attention[0]), picked):
-                mixed_BKD, _ = layer.attn(layer.attn_norm(hidden_BLD), **rest)
-            hidden_BKD = picked(hidden_BLD) + mixed_BKD
-            return hidden_BKD + layer.mlp(layer.mlp_norm(hidden_BKD))
+        def attend(hidden_BLD: Tensor, **named: Any) -> Any:
+            return layer.attn(layer.attn_norm(hidden_BLD), **named)
 
-        return instead(layer, forward)
+        def feed(hidden_BKD: Tensor) -> Tensor:
+            return layer.mlp(layer.mlp_norm(hidden_BKD))
+
+        return stream_at(layer, self.behind_attention[0], attend, feed, picked)
 
     def predict(self, hf: Any, hidden: Tensor) -> Tensor:
         return hf.decoder(hf.head(hidden))
