@@ -10,19 +10,12 @@ from typing import Any
 from maskwright.comparison.differences import flat
 from maskwright.comparison.runs import Run
 from maskwright.errors import RecipeError
+from maskwright.tracking.direction import less_is_better
 
 DEFAULT = "ruler/loss"
 WORD_LEVEL = "word_bits_per_byte"  # words masked by character offsets: the same text whatever the tokenizer
 ANY_TOKENIZER = (WORD_LEVEL, "causal/bits_per_byte", "nats", "per_word", "nats_per_byte")  # ends of such names
 HIDES = ("masking", "rate", "corruption", "prediction", "loss_weight", "views")  # a run's own masks, on held-out rows
-LOWER = {
-    "loss", "nats", "perplexity", "ppl", "bits", "byte", "bpb", "mse", "rmse", "mae", "error", "brier", "ece",
-    "seconds", "flops", "heldout",
-}  # fmt: skip
-HIGHER = {
-    "accuracy", "acc", "f1", "auc", "auroc", "mcc", "matthews", "correlation", "spearman", "pearson", "ndcg", "mrr",
-    "map", "recall", "precision", "match", "em", "score", "mfu", "hits", "r2",
-}  # fmt: skip
 
 
 @dataclass
@@ -47,12 +40,13 @@ def direction(name: str, better: str | None = None) -> bool:
     """
     if better is not None:
         return better == "lower"
-    for word in reversed(re.split(r"[^a-z0-9]+", name.lower())):
-        if word in LOWER | HIGHER:
-            return word in LOWER
-    raise RecipeError(
-        f"whether more or less of {name} is better cannot be told from its name; add --better lower or --better higher."
-    )
+    lower = less_is_better(name)
+    if lower is None:
+        raise RecipeError(
+            f"whether more or less of {name} is better cannot be told from its name; add --better lower or --better "
+            "higher."
+        )
+    return lower
 
 
 def choose(runs: Sequence[Run], wanted: str | None = None, better: str | None = None) -> Metric:

@@ -113,6 +113,17 @@ def summary(
         console.print(escape(line), soft_wrap=True, highlight=False)
 
 
+def ended(step: int, steps: int, reason: str | None, best: tuple[str, int | None] | None) -> list[str]:
+    """Lines that say where training ended early, and which checkpoint is exported in place of the last.
+
+    best: the figure that decides, and the step where it was best.
+    """
+    lines = [f"ended after step {step:,} of {steps:,}: {reason}"] if reason else []
+    if best and best[1] is not None and best[1] != step:
+        lines.append(f"the weights of step {best[1]:,}, the best by {best[0]}, are measured and exported")
+    return lines
+
+
 def next_commands(
     folder: str | Path, fill_mask: str | None = None, others: Sequence[tuple[str, str]] = (), own: bool = False
 ) -> list[tuple[str, str]]:

@@ -68,9 +68,14 @@ class Meter(Callback):
         self.add(outputs, step - 1)
         every = self.every or getattr(trainer, "log_every_n_steps", 0) or 1
         if step % every == 0 or step == trainer.max_steps:
+            self.flush(trainer)
+
+    def flush(self, trainer: Trainer) -> None:
+        """Log the steps since the row before, if there are any."""
+        if self._steps:
             row = self.row()
             for logger in trainer.loggers:
-                logger.log_metrics(row, step=step)
+                logger.log_metrics(row, step=trainer.global_step)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pause()

@@ -105,6 +105,7 @@ class StepCheckpoint(Checkpoint):
         if keep < 0:
             raise RecipeError(f"checkpoint.keep is {keep}; it is a number of files, 0 to keep all.")
         self.folder, self.every, self.keep = Path(folder), every, keep
+        self.kept: int | None = None  # the step of a checkpoint that stays, however old it gets
         self._after_validation = False
         self._saved_step = -1
 
@@ -122,6 +123,10 @@ class StepCheckpoint(Checkpoint):
             self._after_validation = False
             self.save(trainer)
 
+    def ask(self) -> None:
+        """Save after the validation that is ending, whatever the step; all ranks must call it."""
+        self._after_validation = True
+
     def save(self, trainer: Trainer) -> Path:
         """Writes the checkpoint of the trainer's step, once, and removes those not kept; all ranks must call it."""
         path = self.folder / name(trainer.global_step)
@@ -130,7 +135,8 @@ class StepCheckpoint(Checkpoint):
         trainer.save_checkpoint(path, weights_only=False)
         if self.keep and trainer.is_global_zero:
             for old in listed(self.folder)[self.keep :]:
-                old.unlink(missing_ok=True)
+                if self.kept is None or old.name != name(self.kept):
+                    old.unlink(missing_ok=True)
         self._saved_step = trainer.global_step
         return path
 

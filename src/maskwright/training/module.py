@@ -226,3 +226,4 @@ class Pretraining(L.LightningModule):
                 results[f"{prefix}/{name}"] = value
         self.validation, self.validated_at = results, self.global_step
         refuse_broken(results, self.global_step)
+        self.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in results.items()})

@@ -31,6 +31,7 @@ from maskwright.tracking.run import Record, git_commit, record
 from maskwright.training.callbacks import ExportAtPowers, Validated
 from maskwright.training.checkpoints import AtomicCheckpointIO, StepCheckpoint
 from maskwright.training.ema import WeightAverage
+from maskwright.training.ending import Best, Ending, budget, check_figures, watchers
 from maskwright.training.evaluating import evaluating
 from maskwright.training.finish import figures, leave
 from maskwright.training.folder import RunFolder, checkpoint_to_resume
@@ -68,6 +69,7 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     choices = run.choices() if cfg.resume else dict(choices)
     recipe = assemble(cfg, choices)
     chosen = _hardware(recipe, known)
+    time_budget = budget(cfg.trainer)
     for phase in recipe.phases:
         chosen.check(rows_per_step(cfg, phase), averaged=cfg.trainer.ema is not None)
     chosen.apply()
@@ -95,6 +97,9 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     batch.views = data.views(batch)
     micro_rows, seconds = rehearse(recipe.objective, batch, chosen, device)
     per_token = seconds / batch.rows["ids"].numel() / chosen.processes
+    if time_budget is not None:
+        cfg.trainer.max_steps = known["steps"] if known else _steps_within(time_budget, per_token, data)
+        data = _data_module(cfg, recipe, prepared, chosen)
     chosen = chosen.with_micro_rows(micro_rows)
     code = {
         "maskwright": maskwright.__version__,
@@ -155,6 +160,7 @@ def _train(
 ) -> dict[str, Any]:
     """Fit, validate, export, and show what came of it."""
     objective, trainer_cfg = recipe.objective, cfg.trainer
+    check_figures(cfg, objective, prepared.groups)
     for _, number in stretches(data.phases):
         recipe.schedule.check(number)
     module = Pretraining(
@@ -180,9 +186,12 @@ def _train(
     saver = StepCheckpoint(run.checkpoints, cfg.checkpoint.every, cfg.checkpoint.keep)
     average = WeightAverage(trainer_cfg.ema) if trainer_cfg.ema is not None else None
     preemption = Preemption(saver)
+    ending = Ending(watchers(cfg, budget(trainer_cfg)), saver, meter)
+    best = Best(cfg.checkpoint.best, saver) if cfg.checkpoint.best is not None else None
+    suites = evaluating(cfg, recipe, prepared, log, meter, average)
     callbacks: list[Any] = [Validated(log, prepared.tokenizer), *([average] if average else []), meter]
-    callbacks += [progress(meter, console), StopWhenBroken()]
-    callbacks += [*evaluating(cfg, recipe, prepared, log, meter, average), saver, preemption]
+    callbacks += [progress(meter, console), StopWhenBroken(), *suites, *ending.watchers]
+    callbacks += [ending, *([best] if best else []), saver, preemption]
     if cfg.export.at_powers_of is not None:
         callbacks.append(ExportAtPowers(run.path / "exports", prepared.tokenizer, cfg.export.at_powers_of, average))
     trainer = L.Trainer(
@@ -208,9 +217,20 @@ def _train(
                 soft_wrap=True,
             )
         raise Preempted
-    if module.validated_at != data.steps:
+    if module.validated_at != trainer.global_step:
         trainer.validate(module, datamodule=data, verbose=False)
-    metrics = figures(objective, module.validation, meter, time.perf_counter() - began)
+    shown = module.validation
+    if best and best.step not in (None, trainer.global_step):
+        best.restore(module, average)
+        shown = best.figures
+    if trainer.is_global_zero and (shown is not module.validation or ending.reason):
+        for suite in suites:
+            suite.evaluate(module, best.step if best and best.step else trainer.global_step)
+    metrics = figures(objective, shown, meter, time.perf_counter() - began)
+    metrics |= {"best/step": best.step} if best else {}
+    if trainer.is_global_zero:
+        for line in screen.ended(trainer.global_step, data.steps, ending.reason, best.of if best else None):
+            console.print(line, soft_wrap=True)
     with average.averaged(module) if average else nullcontext():
         whole = module.whole()
         if trainer.is_global_zero and whole is not None:
@@ -254,6 +274,11 @@ def largest_batch(data: DataModule, ranks: int = 1) -> Batch:
 def _shown(data: DataModule, number: int) -> int:
     """Tokens that a network reads of a row in a phase."""
     return max(data.phase_masks[number].width.values(), default=data.phases[number].length)
+
+
+def _steps_within(seconds: float, per_token: float, data: DataModule) -> int:
+    """As many steps as fit into a time, by how long a rehearsed step took."""
+    return max(1, int(seconds / (per_token * _tokens(data, 0) / data.steps)))
 
 
 def _tokens(data: DataModule, step: int) -> int:
