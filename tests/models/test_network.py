@@ -10,7 +10,8 @@ from maskwright.models import ModelRecipe
 from maskwright.models.families import FAMILIES
 
 ENCODERS = [name for name in FAMILIES if name != "llama"]
-KEPT_APART = [name for name in FAMILIES if name != "deberta_v2"]  # its convolution reaches across edges
+# a convolution that reaches across edges, and masks by key alone
+KEPT_APART = [name for name in FAMILIES if name not in ("deberta_v2", "longformer")]
 LENGTH = 24
 
 
@@ -21,14 +22,18 @@ def some_ids(rows: int = 3, length: int = LENGTH) -> torch.Tensor:
 def test_the_claims(recipes):
     every = {"positions", "attention_mask", "embeddings_in"}
     assert {name: set(ModelRecipe(**recipe).can) for name, recipe in recipes.items()} == {
-        "bert": every,
-        "roberta": every,
-        "roberta_prelayernorm": every,
-        "xlm_roberta": every,
+        "bert": every | {"segments"},
+        "roberta": every | {"segments"},
+        "roberta_prelayernorm": every | {"segments"},
+        "xlm_roberta": every | {"segments"},
         "xlm_roberta_xl": every,
+        "camembert": every | {"segments"},
+        "longformer": {"positions", "embeddings_in", "segments"},
+        "albert": every | {"narrow_embeddings", "segments"},
+        "mpnet": {"attention_mask", "embeddings_in"},
         "distilbert": every,
         "ltg_bert": every,
-        "electra": every | {"narrow_embeddings"},
+        "electra": every | {"narrow_embeddings", "segments"},
         "deberta_v2": {"embeddings_in", "narrow_embeddings"},
         "deberta_v3": {"embeddings_in", "narrow_embeddings", "attention_mask"},
         "modernbert": every,
@@ -180,9 +185,8 @@ def test_the_claim_positions(name, network, recipes):
 
 def wide_open(name: str, recipes: dict) -> dict:
     """A local window counts slots, not positions: switched off where order itself is tested."""
-    if name != "modernbert":
-        return {}
-    return {"config": {**recipes[name]["config"], "global_attn_every_n_layers": 1}}
+    wide = {"modernbert": {"global_attn_every_n_layers": 1}, "longformer": {"attention_window": 2 * LENGTH}}
+    return {"config": {**recipes[name]["config"], **wide[name]}} if name in wide else {}
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from maskwright.models import ModelRecipe
 from maskwright.models.families import FAMILIES
 from maskwright.models.places import pick
 
-PICKS = [name for name in FAMILIES if name not in ("llama", "distilbert")]
+PICKS = [name for name in FAMILIES if name not in ("llama", "distilbert", "albert", "longformer")]
 LENGTH = 24
 
 

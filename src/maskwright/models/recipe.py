@@ -11,7 +11,7 @@ from ..errors import RecipeError
 from . import checkpoint
 from .families import FAMILIES, Family
 from .network import Network
-from .tables import float32
+from .tables import float32, missing
 
 # Numbers that the tokenizer, the rows or the head decide.
 _DECIDED = {
@@ -90,6 +90,7 @@ class ModelRecipe:
         positions: other position ids give other hidden states, and only through them.
         attention_mask: any query-by-key mask holds exactly, so documents in one row can be kept apart.
         embeddings_in: embeddings may be given in place of ids.
+        segments: tokens may be told apart by segment, as those of two sentences.
         narrow_embeddings: the embedding table may be narrower than the network.
         """
         return self._family.can(self.config)
@@ -122,13 +123,20 @@ class ModelRecipe:
             )
         if length < 3:
             raise RecipeError(f"The rows have {length} positions; a row needs at least 3.")
+        row = family.special_row
+        if row is not None and row not in tokenizer.all_special_ids and row in tokenizer.get_vocab().values():
+            raise RecipeError(
+                f"model.family={self.family} takes the id {row} for padding, and {tokenizer.convert_ids_to_tokens(row)} "
+                "has it; choose a tokenizer whose id 1 is a special token, or another model."
+            )
         if self.init_from is not None:
             self._check_shape(self.config)
             hf, start = checkpoint.load(self, family, tokenizer, length, head, labels)
         else:
             hf, start = self._fresh(family, tokenizer, length, head, labels), "random weights"
         hf.train()  # from_pretrained leaves eval mode on, and Lightning keeps it: no dropout
-        return Network(hf, self, family, head, length, start)
+        family.made(hf)
+        return Network(hf, self, family, head, length, start, missing(tokenizer, hf.config.vocab_size))
 
     def smaller(self, width: float = 1.0, depth: float = 1.0) -> ModelRecipe:
         """The recipe of a smaller network, such as ELECTRA's generator (arXiv 2003.10555): always from random weights.
@@ -154,9 +162,7 @@ class ModelRecipe:
                 shared = self._full("num_attention_heads") // self._full("num_key_value_heads")
                 numbers["num_key_value_heads"] = heads // shared if heads % shared == 0 else heads
         if depth != 1:
-            numbers["num_hidden_layers"] = max(1, round(self._full("num_hidden_layers") * depth))
-            if numbers.get("layer_types"):
-                numbers["layer_types"] = numbers["layer_types"][: numbers["num_hidden_layers"]]
+            numbers = self._family.shallower(numbers, max(1, round(self._full("num_hidden_layers") * depth)))
         return ModelRecipe(self.family, numbers, attention=self.attention)
 
     def _fresh(self, family: Family, tokenizer: Any, length: int, head: str, labels: Sequence[str]) -> Any:

@@ -115,6 +115,7 @@ class Recipe:
             self.packing.length,
             padded=not full,
             blocks=self.packing.blocks,
+            pairs=self.packing.kind == "pairs",
             shown=max(views.width.values(), default=self.packing.length),
             copies=max((view.copies for view in self.views), default=1),
         )

@@ -35,7 +35,7 @@ class DebertaV2(Family):
     narrow = True
 
     def can(self, numbers: dict[str, Any]) -> frozenset[str]:
-        claims = {"embeddings_in"}
+        claims = {"embeddings_in", *self.segments(numbers)}
         if numbers.get("legacy", True):
             claims.add("narrow_embeddings")
         if not numbers.get("conv_kernel_size"):  # the convolution carries tokens across the edges of documents

@@ -59,6 +59,18 @@ class XlmRoberta(Roberta):
     }
 
 
+class Camembert(Roberta):
+    """CamemBERT (arXiv 1911.03894): RoBERTa of French text; transformers gives it classes of its own."""
+
+    model_type = "camembert"
+    config_class = "CamembertConfig"
+    heads: ClassVar[dict[str, str]] = {
+        "mlm": "CamembertForMaskedLM",
+        "detect": "CamembertForTokenClassification",
+        "classify": "CamembertForSequenceClassification",
+    }
+
+
 class XlmRobertaXl(Roberta):
     """XLM-R XL and XXL (arXiv 2105.00572): norms before each part and none after the embeddings."""
 
