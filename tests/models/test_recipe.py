@@ -24,7 +24,7 @@ from maskwright.models.families import FAMILIES
         ("bert", {"vocab_size": 32}, "model.config.vocab_size is set by the tokenizer and the objective; remove it."),
         ("bert", {"num_hidden_layers": 0}, "model.config.num_hidden_layers is 0; it must be at least 1."),
         ("bert", {"hidden_dropout_prob": 1.5}, "model.config.hidden_dropout_prob is 1.5; a dropout lies in 0..1"),
-        ("modernbert", {"hidden_size": 6, "num_attention_heads": 2}, "is 3; rotary positions need an even number."),
+        ("modernbert", {"hidden_size": 6, "num_attention_heads": 2}, "is 3; rotary positions need an even number, try hidden_size=8."),
         ("llama", {"num_attention_heads": 4, "num_key_value_heads": 3}, "it must divide the 4 heads."),
         ("deberta_v3", {"legacy": False, "embedding_size": 8}, "narrower embeddings need legacy=true."),
     ],

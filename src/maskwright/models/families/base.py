@@ -29,8 +29,9 @@ class Family(ABC):
     word_table: str = "embeddings.word_embeddings"  # inside the body
     position_table: str | None = "embeddings.position_embeddings"
     type_table: str | None = "embeddings.token_type_embeddings"
+    typeless: bool = False  # whether there may be no segment type at all
     attentions: tuple[str, ...] = ("sdpa", "eager")  # the first is the default
-    extra_keys: frozenset[str] = frozenset()  # config keys that the config class takes but does not list
+    extra_keys: ClassVar[Mapping[str, Any]] = {}  # config keys that the config class takes but does not list, and kinds
     own_names: ClassVar[Mapping[str, str]] = {}  # usual config key -> the config class's name for it
     rotary: bool = False  # the width of a head must be even
     narrow: bool = False  # `embedding_size` may differ from `hidden_size`
