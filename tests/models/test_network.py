@@ -204,6 +204,26 @@ def test_the_claim_embeddings_in(name, network):
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", FAMILIES)
+def test_the_claim_segments(name, network, recipes):
+    config = recipes[name]["config"]
+    two = {"type_vocab_size": 2} if FAMILIES[name].type_table else {}
+    net, ids_BL = network(name, config={**config, **two}), some_ids(2)
+    segment_BL = (torch.arange(LENGTH) > 9).long().expand(2, -1)
+    if "segments" not in net.can:
+        assert not two
+        with pytest.raises(RecipeError, match="cannot honour segment ids; choose another model"):
+            net.encode(ids_BL, segment_BL=segment_BL)
+        return
+    plain_BLD = net.encode(ids_BL, padded=False)
+    assert torch.equal(net.encode(ids_BL, segment_BL=torch.zeros_like(ids_BL), padded=False), plain_BLD)
+    told_BLD = net.encode(ids_BL, segment_BL=segment_BL, padded=False)
+    assert (told_BLD - plain_BLD).abs().max() > 1e-3
+    assert torch.equal(net.predict(told_BLD), net.hf(input_ids=ids_BL, token_type_ids=segment_BL).logits)
+    assert "segments" not in ModelRecipe(name, {**config, "type_vocab_size": 1}).can
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_claim_narrow_embeddings(name, network, tokenizer, recipes):
     config = {**recipes[name]["config"], "embedding_size": 8}
     if "narrow_embeddings" not in ModelRecipe(**recipes[name]).can:

@@ -26,7 +26,6 @@ from maskwright.evaluation.tasks import Example, Task, make
 from maskwright.evaluation.tools import Tools
 from maskwright.evaluation.verbalizer import given, searched
 from maskwright.masking.noise import stream_id, uniform
-from maskwright.models.tables import missing
 
 SCORES = ("accuracy", "likelihood")
 
@@ -127,8 +126,7 @@ class AutoPrompt(Suite):
         output_VE = projection(prompted.network).weight.detach().float()
         allowed_V = torch.ones(len(output_VE), dtype=torch.bool)
         allowed_V[sorted(special)] = False
-        if (absent_V := missing(tokenizer, len(output_VE))) is not None:
-            allowed_V[absent_V] = False
+        allowed_V[len(tokenizer) :] = False
         return searched(*prompted.states(train), output_VE.cpu().numpy(), allowed_V.numpy(), self.label_words)
 
     def search(
@@ -228,11 +226,11 @@ def _special(subject: Subject) -> set[int]:
 
 def _allowed(subject: Subject, banned: set[int], capitals: bool) -> Tensor:
     """Which tokens may be triggers: bool [V]. Raises RecipeError when none may."""
-    size = subject.network.hf.get_input_embeddings().num_embeddings
-    tokens = sorted(n for n in subject.tokenizer.get_vocab().values() if n < size and n not in banned)
-    texts = subject.tokenizer.backend_tokenizer.decode_batch([[n] for n in tokens], skip_special_tokens=False)
-    allowed_V = torch.zeros(size, dtype=torch.bool)
-    allowed_V[[n for n, text in zip(tokens, texts, strict=True) if capitals or not text.strip()[:1].isupper()]] = True
+    size = min(len(subject.tokenizer), subject.network.config.vocab_size)
+    texts = subject.tokenizer.backend_tokenizer.decode_batch([[n] for n in range(size)], skip_special_tokens=False)
+    open_to = [n not in banned and (capitals or not text.strip()[:1].isupper()) for n, text in enumerate(texts)]
+    allowed_V = torch.zeros(subject.network.hf.get_input_embeddings().num_embeddings, dtype=torch.bool)
+    allowed_V[:size] = torch.tensor(open_to)
     if not allowed_V.any():
         raise RecipeError(
             "every token is special, a label word or has a capital, so none can be a trigger; set "

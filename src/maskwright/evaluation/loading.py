@@ -12,6 +12,7 @@ from maskwright.evaluation.subject import Foreign, Subject
 from maskwright.models import ModelRecipe
 from maskwright.models.checkpoint import located
 from maskwright.models.families import FAMILIES
+from maskwright.models.tables import missing
 
 _HEADS = {
     "ForMaskedLM": "mlm",
@@ -64,7 +65,8 @@ def _foreign(place: str, head: str | None, tokenizer: Any) -> Foreign:
 
     auto = getattr(transformers, _AUTO.get(head) or "AutoModel")
     try:
-        return Foreign(auto.from_pretrained(place, dtype=torch.float32), tokenizer)
+        hf = auto.from_pretrained(place, dtype=torch.float32)
+        return Foreign(hf, missing(tokenizer, hf.config.vocab_size))
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise RecipeError(f"run={place} cannot be loaded: {_first_line(error)}") from error
 

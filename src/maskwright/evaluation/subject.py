@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from maskwright.errors import RecipeError
 from maskwright.evaluation.heads import HEADS
 from maskwright.models.network import guessable
-from maskwright.models.tables import missing
 
 if TYPE_CHECKING:
     from maskwright.evaluation.heldout import HeldOut
@@ -69,11 +68,11 @@ class Foreign(nn.Module):
     Shapes: R rows, L positions, D hidden width, V vocabulary.
     """
 
-    def __init__(self, hf: Any, tokenizer: Any) -> None:
+    def __init__(self, hf: Any, missing_V: Tensor | None = None) -> None:
         super().__init__()
         self.hf = hf
-        self.missing_V: Tensor | None
-        self.register_buffer("missing_V", missing(tokenizer, hf.config.vocab_size), persistent=False)
+        self.missing_V: Tensor | None  # as in `Network`
+        self.register_buffer("missing_V", missing_V, persistent=False)
 
     @property
     def config(self) -> Any:
