@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor, nn
 
 from maskwright.data.batch import Batch
+from maskwright.data.segments import second
 from maskwright.errors import RecipeError
 from maskwright.masking.columns import Column
 from maskwright.masking.draws import Draws
@@ -116,7 +117,7 @@ class Objective(nn.Module, ABC):
             blocks=layout.blocks,
             padded=layout.padded,
             embeddings_BLE=embeddings_BLE,
-            segment_BL=(document_BL == 2).long() if segmented else None,
+            segment_BL=second(document_BL) if segmented else None,
             place_BK=place_BK,
         )
 
