@@ -166,7 +166,7 @@ def test_mistakes_are_named(compose):
 
 def test_a_model_without_an_adapter_is_measured_too(runs, tmp_path, compose, small_options):
     """A Megatron BERT, which maskwright has no family for: the ruler's loss from its own logits."""
-    from transformers import MegatronBertConfig, MegatronBertForMaskedLM, AutoTokenizer
+    from transformers import AutoTokenizer, MegatronBertConfig, MegatronBertForMaskedLM
 
     from maskwright.evaluation.ruler import ruler_views
     from maskwright.masking import Vocabulary

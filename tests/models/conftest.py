@@ -70,7 +70,13 @@ RECIPES = {
     "longformer": {"family": "longformer", "config": {**TINY, "attention_window": 16, "initializer_range": 0.2}},
     "albert": {
         "family": "albert",
-        "config": {**TINY, "embedding_size": 16, "num_hidden_layers": 3, "num_hidden_groups": 2, "initializer_range": 0.2},
+        "config": {
+            **TINY,
+            "embedding_size": 16,
+            "num_hidden_layers": 3,
+            "num_hidden_groups": 2,
+            "initializer_range": 0.2,
+        },
     },
     "mpnet": {"family": "mpnet", "config": {**TINY, "initializer_range": 0.2}},
     "distilbert": {"family": "distilbert", "config": {**TINY, "initializer_range": 0.2}},

@@ -104,7 +104,9 @@ def test_published_parameter_counts(name):
     vocabulary, millions, _ = PUBLISHED[name]
     made = recipe(name)
     with torch.device("meta"):
-        head = "classify" if made.family == "albert" else made.heads[0]  # its layers weigh so little that the pooler shows
+        head = (
+            "classify" if made.family == "albert" else made.heads[0]
+        )  # its layers weigh so little that the pooler shows
         count = made.build(Vocabulary(vocabulary), 128, head).parameter_count
     # within 2 %, or within the rounding of a published whole number
     assert abs(count - millions * 1e6) <= max(0.02 * millions * 1e6, 0.5e6 if millions == int(millions) else 0)

@@ -18,7 +18,7 @@ NAN, INF = float("nan"), float("inf")
     ("family", "key", "value", "message"),
     [
         *(("bert", "num_hidden_layers", value, f"is {shown}; it is a whole number.")
-          for value, shown in ((NAN, "nan"), (INF, "inf"), ("abc", "abc"), (True, "true"), (2.5, "2.5"), (None, "null"))),
+          for value, shown in ((NAN, "nan"), (INF, "inf"), ("abc", "abc"), (True, "true"), (2.5, 2.5), (None, "null"))),
         ("bert", "hidden_dropout_prob", NAN, "is nan; it is a number."),
         ("bert", "hidden_dropout_prob", True, "is true; it is a"),
         ("bert", "layer_norm_eps", INF, "is inf; it is a number."),

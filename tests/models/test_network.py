@@ -268,3 +268,36 @@ def test_dropout_is_on_after_build(tokenizer, recipes):
     assert net.training and net.hf.training
     ids_BL = some_ids(1)
     assert not torch.equal(net.encode(ids_BL, padded=False), net.encode(ids_BL, padded=False))
+
+
+@torch.no_grad()
+def test_mpnet_reads_id_1_as_transformers_does(network, tokenizer, tokenizers):
+    """There it is padding wherever it stands: no position of its own, in a document of a packed row too."""
+    net, ids_BL, document_BL = network("mpnet"), some_ids(2), documents()
+    ids_BL[0, [2, 12]] = ids_BL[1, 9] = 1
+    assert torch.equal(net.predict(net.encode(ids_BL, padded=False)), net.hf(input_ids=ids_BL).logits)
+    packed_BLD = net.encode(ids_BL, document_BL > 0, document_BL, blocks=True)
+    for row, number in ((0, 1), (0, 2), (1, 2)):
+        own_L = document_BL[row] == number
+        alone_BLD = net.encode(ids_BL[row, own_L][None], padded=False)
+        torch.testing.assert_close(packed_BLD[row, own_L][None], alone_BLD, rtol=1e-5, atol=1e-5)
+    ordinary = tokenizers()
+    ordinary.unk_token = "w3"
+    with pytest.raises(RecipeError, match=r"takes the id 1 for padding, and \[UNK\] has it; choose a tokenizer"):
+        net.recipe.build(ordinary, LENGTH)
+
+
+@torch.no_grad()
+def test_longformers_first_token_sees_and_is_seen_by_all_where_a_row_is_classified(recipes, tokenizer):
+    recipe = ModelRecipe(
+        "longformer", {**recipes["longformer"]["config"], "attention_window": 4, "num_hidden_layers": 1}
+    )
+    ids_BL = some_ids(1)
+    other_BL = ids_BL.clone()
+    other_BL[0, 20] = (other_BL[0, 20] + 7) % 90 + 5
+    for head, seen in (("mlm", False), ("classify", True)):
+        net = recipe.build(tokenizer, LENGTH, head, ["a", "b"]).eval()
+        moved_L = (net.encode(ids_BL, padded=False) - net.encode(other_BL, padded=False)).abs().amax(-1)[0]
+        assert (moved_L[0] > 1e-4) == seen and moved_L[18:23].min() > 1e-4
+        assert moved_L[1:18].max() == 0 == moved_L[23]
+        assert all(p.requires_grad == (seen or "_global" not in name) for name, p in net.named_parameters())

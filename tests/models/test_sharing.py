@@ -13,8 +13,8 @@ from maskwright.errors import RecipeError
 from maskwright.models import ModelRecipe, export, share
 from maskwright.models.sharing import DisentangledEmbedding, share_body
 
-PAIRS = ["bert", "electra", "deberta_v2", "deberta_v3", "modernbert", "roberta", "distilbert", "ltg_bert", "albert", "mpnet",
-         "longformer"]  # fmt: skip
+PAIRS = ["bert", "electra", "deberta_v2", "deberta_v3", "modernbert", "roberta", "distilbert", "ltg_bert",
+         "albert", "mpnet", "longformer"]  # fmt: skip
 
 
 def pair(name, recipes, tokenizer, how, width=1.0):

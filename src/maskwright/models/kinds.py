@@ -12,7 +12,14 @@ from ..errors import RecipeError
 
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", list: "a list",
           dict: "a mapping", types.NoneType: "null"}  # fmt: skip
-_ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "conv_act", "classifier_activation", "pooler_hidden_act")
+_ACTIVATIONS = (
+    "hidden_act",
+    "hidden_activation",
+    "activation",
+    "conv_act",
+    "classifier_activation",
+    "pooler_hidden_act",
+)
 
 
 def kinds(config_class: Any) -> dict[str, Any]:

@@ -126,20 +126,14 @@ class ModelRecipe:
             )
         if length < 3:
             raise RecipeError(f"The rows have {length} positions; a row needs at least 3.")
-        row = family.special_row
-        if row is not None and row not in tokenizer.all_special_ids and row in tokenizer.get_vocab().values():
-            raise RecipeError(
-                f"model.family={self.family} takes the id {row} for padding, and {tokenizer.convert_ids_to_tokens(row)} "
-                "has it; choose a tokenizer whose id 1 is a special token, or another model."
-            )
+        self._check_special_row(tokenizer)
         if self.init_from is not None:
             self._check_shape(self.config)
             hf, start = checkpoint.load(self, family, tokenizer, length, head, labels)
         else:
             hf, start = self._fresh(family, tokenizer, length, head, labels), "random weights"
         hf.train()  # from_pretrained leaves eval mode on, and Lightning keeps it: no dropout
-        family.made(hf)
-        return Network(hf, self, family, head, length, start, missing(tokenizer, hf.config.vocab_size))
+        return Network(family.made(hf), self, family, head, length, start, missing(tokenizer, hf.config.vocab_size))
 
     def smaller(self, width: float = 1.0, depth: float = 1.0) -> ModelRecipe:
         """The recipe of a smaller network, such as ELECTRA's generator (arXiv 2003.10555): always from random weights.
@@ -247,6 +241,16 @@ class ModelRecipe:
             said = str(error).strip().splitlines()
             why = said[-1].strip() if said else type(error).__name__
             raise RecipeError(f"model.config does not fit {self._family.config_class}: {why}") from error
+
+    def _check_special_row(self, tokenizer: Any) -> None:
+        row = self._family.special_row
+        if row is None or row in tokenizer.all_special_ids or row not in tokenizer.get_vocab().values():
+            return
+        token = tokenizer.convert_ids_to_tokens(row)
+        raise RecipeError(
+            f"model.family={self.family} takes the id {row} for padding, and {token} has it; choose a tokenizer in "
+            f"which a special token has the id {row}, or another model."
+        )
 
     def _check_heads(self, numbers: dict[str, Any]) -> None:
         hidden, heads = self._full("hidden_size"), self._full("num_attention_heads")

@@ -77,8 +77,9 @@ class Family(ABC):
         kinds = {"layer_types": numbers["layer_types"][:layers]} if numbers.get("layer_types") else {}
         return numbers | {"num_hidden_layers": layers} | kinds
 
-    def made(self, hf: Any) -> None:
-        """Called with every new model, before it is used."""
+    def made(self, hf: Any) -> Any:
+        """A new model, as the family wants it before it is used."""
+        return hf
 
     def first_position(self, pad_id: int) -> int:
         """The row of the position table that a row's first token reads."""

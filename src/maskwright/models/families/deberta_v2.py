@@ -51,7 +51,9 @@ class DebertaV2(Family):
             return "model.config.legacy is false; narrower embeddings need legacy=true."
         head, heads, hidden = (number(key) for key in ("attention_head_size", "num_attention_heads", "hidden_size"))
         if head and head * heads != hidden:
-            return f"model.config.attention_head_size is {head}; {heads} heads of it must make up hidden_size, {hidden}."
+            return (
+                f"model.config.attention_head_size is {head}; {heads} heads of it must make up hidden_size, {hidden}."
+            )
         kernel, groups = number("conv_kernel_size") or 0, number("conv_groups") or 1
         if kernel and kernel % 2 == 0:
             return f"model.config.conv_kernel_size is {kernel}; give an odd number, or 0 for no convolution."

@@ -53,12 +53,13 @@ class Longformer(Roberta):
         cut = {"attention_window": windows[:layers]} if isinstance(windows, list) else {}
         return super().shallower(numbers, layers) | cut
 
-    def made(self, hf: Any) -> None:
+    def made(self, hf: Any) -> Any:
         """Without global attention its projections are in no loss: they neither learn nor wait for a gradient."""
         if not self._looks_everywhere(hf):
             for layer in hf.longformer.encoder.layer:
                 for name in _GLOBAL:
                     getattr(layer.attention.self, name).requires_grad_(False)
+        return hf
 
     def encode(
         self,
