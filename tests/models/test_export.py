@@ -18,7 +18,8 @@ HEADS = [("bert", "mlm"), ("roberta", "mlm"), ("electra", "mlm"), ("deberta_v2",
          ("deberta_v3", "detect"), ("llama", "causal"), ("ltg_bert", "mlm"), ("ltg_bert", "detect"),
          ("roberta_prelayernorm", "mlm"), ("xlm_roberta", "mlm"), ("xlm_roberta_xl", "mlm"),
          ("distilbert", "mlm"), ("distilbert", "detect"), ("camembert", "mlm"), ("longformer", "mlm"),
-         ("longformer", "detect"), ("albert", "mlm"), ("albert", "detect"), ("mpnet", "mlm"), ("mpnet", "detect")]  # fmt: skip
+         ("longformer", "detect"), ("albert", "mlm"), ("albert", "detect"), ("mpnet", "mlm"),
+         ("mpnet", "detect")]  # fmt: skip
 FILLERS = ["bert", "ltg_bert", "distilbert", "xlm_roberta_xl", "albert", "mpnet", "longformer"]
 AUTO = {"mlm": "AutoModelForMaskedLM", "causal": "AutoModelForCausalLM", "detect": "AutoModelForTokenClassification"}
 
