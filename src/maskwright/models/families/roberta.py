@@ -19,7 +19,7 @@ class Roberta(Family):
         "classify": "RobertaForSequenceClassification",
     }
     body_name = "roberta"
-    behind_attention = ("attention.output", "intermediate", "output")
+    behind_attention: tuple[str, ...] = ("attention.output", "intermediate", "output")
 
     def first_position(self, pad_id: int) -> int:
         return pad_id + 1
