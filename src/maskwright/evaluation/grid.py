@@ -185,3 +185,6 @@ class _Whole:
 
     def predict(self, logits: torch.Tensor) -> torch.Tensor:
         return logits
+
+    def guessable(self, logits: torch.Tensor) -> torch.Tensor:
+        return self.network.guessable(logits)

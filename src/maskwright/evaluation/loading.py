@@ -12,6 +12,7 @@ from maskwright.evaluation.subject import Foreign, Subject
 from maskwright.models import ModelRecipe
 from maskwright.models.checkpoint import located
 from maskwright.models.families import FAMILIES
+from maskwright.models.tables import missing
 
 _HEADS = {
     "ForMaskedLM": "mlm",
@@ -55,16 +56,17 @@ def _network(place: str, config: Any, subject: Subject) -> Any:
     family = next((name for name, family in FAMILIES.items() if family.model_type == config.model_type), None)
     head = subject.head or ("mlm" if family and "mlm" in FAMILIES[family].heads else None)
     if family is None or head not in FAMILIES[family].heads:
-        return _foreign(place, subject.head)
+        return _foreign(place, subject.head, subject.tokenizer)
     return ModelRecipe(family, init_from=place).build(subject.tokenizer, subject.length, head)
 
 
-def _foreign(place: str, head: str | None) -> Foreign:
+def _foreign(place: str, head: str | None, tokenizer: Any) -> Foreign:
     import transformers
 
     auto = getattr(transformers, _AUTO.get(head) or "AutoModel")
     try:
-        return Foreign(auto.from_pretrained(place, dtype=torch.float32))
+        hf = auto.from_pretrained(place, dtype=torch.float32)
+        return Foreign(hf, missing(tokenizer, hf.config.vocab_size))
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise RecipeError(f"run={place} cannot be loaded: {_first_line(error)}") from error
 

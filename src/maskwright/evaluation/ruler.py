@@ -62,7 +62,7 @@ class Tally:
         bytes_BK = batch.rows["bytes"].gather(1, view.place_BK)
         parts = (
             token_loss(logits_BKV, view.target_BK),
-            hits(logits_BKV, view.target_BK),
+            hits(self.network.guessable(logits_BKV), view.target_BK),
             torch.ones_like(counts_BK),
             bytes_BK,
         )

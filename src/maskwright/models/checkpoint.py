@@ -139,9 +139,15 @@ def _config(init_from: str) -> Any:
     import transformers
 
     try:
-        return transformers.AutoConfig.from_pretrained(located(init_from))
+        config = transformers.AutoConfig.from_pretrained(located(init_from))
     except (OSError, ValueError, KeyError) as error:
         raise RecipeError(f"model.init_from={init_from} cannot be read: {_first_line(error)}") from error
+    if getattr(config, "is_encoder_decoder", False):
+        raise RecipeError(
+            f"model.init_from={init_from} is a {config.model_type}, an encoder with a decoder; name a model that is an "
+            "encoder alone, such as a BERT or a RoBERTa."
+        )
+    return config
 
 
 def _sources(recipe: ModelRecipe, place: str, config: Any, tokenizer: Any) -> tuple[list[list[int]] | None, bool]:
@@ -152,6 +158,11 @@ def _sources(recipe: ModelRecipe, place: str, config: Any, tokenizer: Any) -> tu
     cure = f"choose tokenizer=saved tokenizer.path={place}"
     theirs = _tokenizer(place)
     if theirs is not None:
+        if (last := max(theirs.get_vocab().values())) >= config.vocab_size:
+            raise RecipeError(
+                f"model.init_from={recipe.init_from} has a table of {config.vocab_size} rows, and the tokenizer beside "
+                f"it has the id {last}; save the tokenizer that it was trained with beside its config.json."
+            )
         if theirs.get_vocab() == tokenizer.get_vocab():
             return None, False
         if (found := grown(tokenizer, theirs)) is not None:

@@ -70,7 +70,7 @@ class MaskSpecific(Objective):
         return {
             "mlm": (token_loss(logits_BLV, view.clean_BL) * weight_BL).sum(1) * scale_B,
             "tags": (token_loss(tags_BLC, class_BL) * weight_BL).sum(1) * scale_B,
-            "accuracy/mlm": hits(logits_BLV, view.clean_BL),
+            "accuracy/mlm": hits(self.network.guessable(logits_BLV), view.clean_BL),
             "accuracy/tags": hits(tags_BLC, class_BL),
         }
 

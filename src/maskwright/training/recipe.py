@@ -15,6 +15,7 @@ from maskwright.data import Corpus, Packing
 from maskwright.data.annotate import Annotator
 from maskwright.data.cleaning import Cleaning
 from maskwright.data.prepare import Prepared, TokenizerRecipe, prepare
+from maskwright.data.segments import tell_segments
 from maskwright.data.words import Segmenter
 from maskwright.errors import RecipeError
 from maskwright.masking import ViewRecipe, Views, Vocabulary
@@ -69,7 +70,7 @@ class Recipe:
 
     def prepare(self, cfg: DictConfig) -> Prepared:
         """The data, from the cache where it is there."""
-        return prepare(
+        prepared = prepare(
             self.corpus,
             self.tokenizer,
             self.packing,
@@ -82,6 +83,9 @@ class Recipe:
             processes=physical_cores(),
             lengths=[phase.length for phase in self.phases],
         )
+        if self.packing.kind == "pairs" and "segments" in self.model.can:
+            tell_segments(prepared.tokenizer)
+        return prepared
 
     def vocabulary(self, prepared: Prepared) -> Vocabulary:
         """The tokenizer's ids by their use in masking."""
@@ -115,6 +119,7 @@ class Recipe:
             self.packing.length,
             padded=not full,
             blocks=self.packing.blocks,
+            pairs=self.packing.kind == "pairs",
             shown=max(views.width.values(), default=self.packing.length),
             copies=max((view.copies for view in self.views), default=1),
         )
