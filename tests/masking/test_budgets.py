@@ -120,7 +120,7 @@ def test_no_place_of_a_row_is_preferred_where_spans_are_cut_to_the_count(over, r
 
 @pytest.mark.parametrize("rate", [0.2, 0.55])
 def test_a_cut_unit_keeps_each_of_its_tokens_with_the_same_chance(rate, views):
-    """Words of four tokens and five or thirteen to hide: one word is cut in each row, and no token of it comes first."""
+    """Words of four tokens, five or thirteen to hide: one word is cut in each row, no token of it before another."""
     number, length = 12_000, 26
     ids = torch.full((number, length), 9)
     ids[:, 0], ids[:, -1] = 2, 3
@@ -132,7 +132,7 @@ def test_a_cut_unit_keeps_each_of_its_tokens_with_the_same_chance(rate, views):
         "sample": torch.arange(number),
         "visit": torch.zeros(number, dtype=torch.int64),
     }
-    masked_BL, view = masked(views, data, Word(), rate, length=length)
+    masked_BL, _ = masked(views, data, Word(), rate, length=length)
     word_BWT = masked_BL[:, 1:-1].view(number, 6, 4)
     cut_N4 = word_BWT[(word_BWT.any(2) & ~word_BWT.all(2))]
     count = round(rate * 24)
