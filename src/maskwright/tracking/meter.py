@@ -18,9 +18,10 @@ WAIT = "train_dataloader_next"  # how Lightning's training loop names the fetch 
 class Meter(Callback):
     """Turns the dicts that `training_step` returns into rows for the trainer's loggers.
 
-    In a row, a value is its mean over the steps since the row before that had one (NaN: this step had none; no step:
-    the row has none); `lr/...` is the last step's; `tokens` and `flops` are totals since the run's first step, kept through resumes. Sums stay on the device: the only synchronisation is
-    one copy per row. Validation and the time a run lay dead do not count as training time.
+    In a row, a value is its mean over the steps since the row before that had one (NaN: a step had none; where no step
+    had one, neither has the row); `lr/...` is the last step's; `tokens` and `flops` are totals since the run's first
+    step, kept through resumes. Sums stay on the device: the only synchronisation is one copy per row. Validation and
+    the time a run lay dead do not count as training time.
 
     Args:
         flops_per_token: model FLOPs of one training step per real token (forward and backward), all networks; or a

@@ -72,9 +72,7 @@ def _said(
             f"{percent(masked / maskable)} of the tokens are masked where {percent(asked / maskable)} are asked for"
         )
     if unmasked > _MANY * rows:
-        parts.append(
-            f"{percent(unmasked / rows)} of the rows have no masked token (masking.budget.at_least=1 takes one)"
-        )
+        parts.append(f"{percent(unmasked / rows)} of the rows lose no token (masking.budget.at_least=1 takes one)")
     elif unpredicted > _MANY * rows and unpredicted < rows:
         parts.append(f"{percent(unpredicted / rows)} of the rows have no token to predict")
     return f"{name}{'; '.join(parts)} (rows of {maskable / rows:.3g} tokens in the mean)." if parts else ""
