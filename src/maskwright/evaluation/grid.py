@@ -161,7 +161,8 @@ class RulerSuite(Suite):
         size = sum(score.bytes for score in scores.values())
         each = over_items([-score.per_byte / math.log(2) for score in scores.values()])
         half = (each.high - each.low) / 2
-        figures |= {name: total / size, f"{name}/low": total / size - half, f"{name}/high": total / size + half}
+        low, high = max(0.0, total / size - half), total / size + half
+        figures |= {name: total / size, f"{name}/low": low, f"{name}/high": high}
         pieces = sum(score.n for score in scores.values()) / sum(score.words for score in scores.values())
         title = f"{len(texts):,} passages of {self.words} words, {'left to right' if left else 'hidden words'}"
         values = [

@@ -36,6 +36,9 @@ def figures(objective: Objective, validation: Mapping[str, float], meter: Meter,
         if isinstance(network, str):
             found[f"{prefix}/reason"] = network
     found |= {name: value for name, value in validation.items() if name not in found}
+    for term in (term for term, weight in objective.weights.items() if weight and f"heldout/{term}" not in found):
+        found[f"heldout/{term}"] = None
+        found[f"heldout/{term}/reason"] = "no held-out place counts"
     found |= meter.totals()
     found["wall_seconds"] = seconds
     return found

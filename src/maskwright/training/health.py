@@ -24,6 +24,8 @@ def refuse_broken(values: Any, step: int, names: tuple[str, ...] | None = None) 
     """
     for name, value in values.items() if isinstance(values, Mapping) else ():
         if (names is None or name in names) and not math.isfinite(float(value)):
+            if math.isnan(float(value)) and float(values.get("grad_norm", math.nan)) == 0:
+                continue  # a batch in which nothing counts has no loss and no gradient
             wrong = "is not a number" if math.isnan(float(value)) else "is infinite"
             raise RecipeError(
                 f"{name} {wrong} at step {step}; lower optimizer.lr, or set trainer.clip=1 and hardware.precision=32, "

@@ -28,6 +28,7 @@ from maskwright.tracking import console as screen
 from maskwright.tracking.bar import progress
 from maskwright.tracking.meter import Meter
 from maskwright.tracking.run import Record, git_commit, record
+from maskwright.training import reached
 from maskwright.training.callbacks import ExportAtPowers, Validated
 from maskwright.training.checkpoints import AtomicCheckpointIO, StepCheckpoint
 from maskwright.training.ema import WeightAverage
@@ -130,6 +131,8 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         console.print(f"[dim]{prepared.summary}[/dim]")
         for start in {network.start for network in recipe.objective.exports().values()} - {"random weights"}:
             console.print(f"[dim]starts from {escape(start)}[/dim]", soft_wrap=True)
+        for note in reached.notes(data, device):
+            console.print(f"note: {note}", soft_wrap=True)
         if step is not None:
             console.print(f"resumed after step {step:,} in {folder}", soft_wrap=True)
             for change in changes:
