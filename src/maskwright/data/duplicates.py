@@ -16,8 +16,7 @@ import numpy as np
 
 KINDS = ("exact", "near", "none")
 
-SHORTEST = 64  # letters of the shortest paragraph that is compared; a Han, kana or Hangul character counts as three
-_WIDE = 3
+SHORTEST = 64  # bytes of UTF-8 of the shortest paragraph that is compared: a line of English, 21 Chinese characters
 LIKENESS = 0.8  # Jaccard index of their shingles from which two texts are near duplicates
 _SHINGLE = 5  # characters: serves every script, and one digit is enough to tell short texts apart
 _HASHES = 64
@@ -46,31 +45,25 @@ class Heldout:
 
     def add(self, text: str) -> None:
         """Know one more held-out document."""
-        whole = normal(text)
-        self._documents.add(_hash(whole))
-        if self._near is not None and is_long(whole):
-            self._near.add(whole)
-        for part in paragraphs(text):
-            own = normal(part)
-            if is_long(own):
-                self._paragraphs.add(_hash(own))
-                if self._near is not None and own != whole:
-                    self._near.add(own)
+        own = [normal(part) for part in paragraphs(text)]
+        self._documents.add(_hash(*own))
+        long = [part for part in own if is_long(part)]
+        self._paragraphs.update(_hash(part) for part in long)
+        if self._near is not None:
+            whole = _whole(own)
+            for each in dict.fromkeys([*([whole] if is_long(whole) else []), *long]):
+                self._near.add(each)
 
     def cleared(self, text: str, whole_only: bool = False) -> Cleared:
         """A training document without held-out paragraphs, or without text where it repeats as a whole.
 
         whole_only: it goes whole or not at all, since something counts its characters.
         """
-        whole = normal(text)
-        if _hash(whole) in self._documents or (is_long(whole) and self._is_like(whole)):
-            return Cleared("", whole=True)
-        if len(whole) * _WIDE < SHORTEST:
-            return Cleared(text)
-        if "\n" not in text.strip():
-            return Cleared("", whole=True) if is_long(whole) and _hash(whole) in self._paragraphs else Cleared(text)
         parts = paragraphs(text)
-        kept = [part for part in parts if not self._repeats(normal(part))]
+        own = [normal(part) for part in parts]
+        if _hash(*own) in self._documents or (self._near is not None and self._repeats(_whole(own))):
+            return Cleared("", whole=True)
+        kept = [part for part, normal_part in zip(parts, own, strict=True) if not self._repeats(normal_part)]
         if len(kept) == len(parts):
             return Cleared(text)
         if not any(part.strip() for part in kept):
@@ -81,10 +74,9 @@ class Heldout:
         return Cleared(separator.join(kept), paragraphs=len(parts) - len(kept))
 
     def _repeats(self, own: str) -> bool:
-        return is_long(own) and (_hash(own) in self._paragraphs or _hash(own) in self._documents or self._is_like(own))
-
-    def _is_like(self, own: str) -> bool:
-        return self._near is not None and self._near.has(own)
+        if not is_long(own):
+            return False
+        return _hash(own) in self._paragraphs or (self._near is not None and self._near.has(own))
 
 
 def paragraphs(text: str) -> list[str]:
@@ -100,10 +92,7 @@ def normal(text: str) -> str:
 
 def is_long(own: str) -> bool:
     """Whether a paragraph, in its normal form, is long enough to be compared."""
-    if len(own) >= SHORTEST or len(own) * _WIDE < SHORTEST:
-        return len(own) >= SHORTEST
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in own)
-    return len(own) + (_WIDE - 1) * wide >= SHORTEST
+    return len(own) >= SHORTEST or (len(own) * 4 >= SHORTEST and len(own.encode("utf-8", "surrogatepass")) >= SHORTEST)
 
 
 def likeness(one: Iterable[int], other: Iterable[int]) -> float:
@@ -154,8 +143,14 @@ def _minhash(found: Sequence[int]) -> Any:
     return sketch
 
 
-def _hash(own: str) -> int:
-    return int.from_bytes(hashlib.blake2b(own.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+def _whole(own: Iterable[str]) -> str:
+    """The normal form of a document, from that of its paragraphs."""
+    return " ".join(part for part in own if part)
+
+
+def _hash(*own: str) -> int:
+    """64 bits of a text in its normal form, given in paragraphs: the same however they are set apart."""
+    return int.from_bytes(hashlib.blake2b(_whole(own).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def is_aligned(feature: Any) -> bool:

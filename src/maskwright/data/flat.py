@@ -51,8 +51,8 @@ def mapped(path: Path) -> np.ndarray:
 def release(files: Iterable[str | Path]) -> None:
     """Give back the memory that the pages of memory-mapped files took when they were read; they can be read again.
 
-    Without it a process that reads a file from end to end holds all of it. Only maps that nobody writes are touched;
-    where the system does not list its maps (/proc), nothing happens.
+    Without it a process that reads a file from end to end holds all of it. What was written to
+    a shared map stays with its file. Where the system does not list its maps (/proc), nothing happens.
     """
     wanted = {os.path.realpath(file) for file in files}
     try:
@@ -61,6 +61,6 @@ def release(files: Iterable[str | Path]) -> None:
     except OSError:
         return
     for facts in maps:
-        if len(facts) == 6 and facts[5] in wanted and "w" not in facts[1]:
+        if len(facts) == 6 and facts[5] in wanted and ("w" not in facts[1] or facts[1].endswith("s")):
             first, last = (int(place, 16) for place in facts[0].split("-"))
             ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _DONTNEED)

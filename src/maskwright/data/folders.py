@@ -26,7 +26,7 @@ def folder_of(place: Path, build: Callable[[Path], None]) -> Path:
 
     Where it is whole, nothing is locked or written. Raises RecipeError when the cache cannot be written.
     """
-    if place.exists() and damage(place) is None:
+    if is_whole(place):
         return place
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def folder_of(place: Path, build: Callable[[Path], None]) -> Path:
                 new = Path(tempfile.mkdtemp(prefix=_NEW, dir=place.parent))
                 try:
                     build(new)
-                    seal(new)
+                    (new / _SIZES).write_text(json.dumps(_sizes(new), indent=1) + "\n", encoding="utf-8")
                     if lost:
                         os.replace(place, new.with_name(f"{new.name}-old"))
                     os.replace(new, place)
@@ -56,13 +56,13 @@ def folder_of(place: Path, build: Callable[[Path], None]) -> Path:
     return place
 
 
-def seal(folder: Path) -> None:
-    """List the sizes of the files in a folder that is complete."""
-    (folder / _SIZES).write_text(json.dumps(_sizes(folder), indent=1) + "\n", encoding="utf-8")
+def is_whole(place: Path) -> bool:
+    """The folder is there, and its files are as long as they were."""
+    return place.exists() and damage(place) is None
 
 
 def damage(folder: Path) -> str | None:
-    """What a folder lost since it was sealed, in words; None: nothing."""
+    """What a folder lost since it was made, in words; None: nothing."""
     try:
         listed = json.loads((folder / _SIZES).read_text(encoding="utf-8"))
         expected = {str(name): int(size) for name, size in listed.items()}

@@ -256,11 +256,3 @@ _MAKERS: dict[str, Callable[[TrainedTokenizer], tuple[Any, Any]]] = {
     "bpe": _bpe,
     "unigram": _unigram,
 }
-
-
-def train_texts(folder: Path) -> Iterator[str]:
-    """The training documents of a folder that `split` wrote."""
-    from datasets import Dataset
-
-    for batch in Dataset.from_file(str(folder / "train.arrow")).iter(100):
-        yield from batch["text"]
