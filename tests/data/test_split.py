@@ -47,6 +47,8 @@ def test_paragraphs():
 
 LONG = "In the year of 1862 we met -- again! -- upon the hill above the harbour of the old town."
 
+OWN = [f"{a}{b}{c}" for a in "bdfgk" for b in ("an", "el", "or", "ut") for c in ("a", "ing", "se", "y")]  # words
+
 
 def test_heldout_paragraphs_leave_train(tmp_path):
     """Another spacing, or an accent written as a character of its own, makes no other paragraph."""
@@ -75,14 +77,15 @@ def test_heldout_paragraphs_leave_train(tmp_path):
 )
 @pytest.mark.parametrize("duplicates", ["exact", "near", "none"])
 def test_digits_signs_and_case_tell_paragraphs_apart_unless_near_ones_are_asked_for(tmp_path, other, duplicates):
-    texts = [f"Document {number} of its own.\n\n{LONG if number % 2 else other}" for number in range(40)]
+    own = [" ".join(np.random.default_rng(number).permutation(OWN)) for number in range(40)]
+    texts = [f"{own[number]}\n\n{LONG if number % 2 else other}" for number in range(40)]
     report, train, heldout = parts(tmp_path, texts, duplicates=duplicates)
     held = {text.split("\n\n")[1] for text in heldout}
     assert held == {LONG, other}
     expected = {"none": 0, "exact": len(train), "near": len(train)}[duplicates]
     assert report["duplicates"] == expected
-    own = ["A long first paragraph of one document that is like nothing in the other one at all.\n\n", "Elsewhere: 123\n\n"]
-    report, train, heldout = parts(tmp_path, [own[0] + other, own[1] + LONG], 0.5, duplicates)
+    pair = [f"{own[0]}\n\n{other}", f"{own[1]}\n\n{LONG}"]
+    report, train, heldout = parts(tmp_path, pair, 0.5, duplicates)
     assert report["duplicates"] == (duplicates == "near")
 
 
@@ -125,8 +128,7 @@ def test_whole_documents_are_compared_however_short(tmp_path):
 def test_near_duplicates_are_found_and_others_are_not(tmp_path):
     """Paragraphs of 60 words with 2 words changed, against others of the same words in another order."""
     rng = np.random.default_rng(0)
-    words = [f"{a}{b}{c}" for a in "bdfgk" for b in ("an", "el", "or", "ut") for c in ("a", "ing", "se", "y")]
-    base = [rng.choice(words, 60).tolist() for _ in range(60)]
+    base = [rng.choice(OWN, 60).tolist() for _ in range(60)]
     texts = []
     for own in base:
         near = list(own)
