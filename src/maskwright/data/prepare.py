@@ -31,11 +31,14 @@ from maskwright.data.pack import Packing
 from maskwright.data.packed import VERSION, Packer
 from maskwright.data.rows import Rows
 from maskwright.data.split import split
+from maskwright.data.tokenizers import TrainedTokenizer, train_texts
 from maskwright.data.tokenizers import fingerprint as tokenizer_fingerprint
-from maskwright.data.tokenizers import train_texts
+from maskwright.data.tokenizers.folding import asked_for, folded
+from maskwright.data.tokenizers.reading import check_read
 from maskwright.data.tokens import tokenise
 from maskwright.data.words import Rule, Segmenter
 from maskwright.errors import RecipeError
+from maskwright.tokenids import table_rows, unknown_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -80,6 +83,11 @@ class Prepared:
         if self.report["duplicates"]:
             line += f", {self.report['duplicates']:,} duplicate paragraphs removed"
         return line
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What metrics.json has of the text: the share of unknown tokens on each side."""
+        return {f"data/{side}_unknown_share": share for side, share in self.report["unknown_share"].items()}
 
     def save(self, path: Path) -> None:
         """Fingerprints and report as JSON."""
@@ -139,8 +147,12 @@ def prepare(
     keys |= {f"train of {length}": part.key for length, part in at.items() if length != packing.length}
     parts = {"train": at[packing.length].rows, "heldout": heldout.rows, "ruler": ruler.rows}
 
-    report = {"corpus": corpus.name} | _facts(texts) | {"tokens": _facts(tokens)["tokens"]}
-    report["notes"] = report["notes"] + _facts(tokens)["notes"]
+    report = {"corpus": corpus.name} | _facts(texts) | {"folded": folded(loaded)}
+    own = tokenizer.notes(loaded) if isinstance(tokenizer, TrainedTokenizer) else []
+    notes = [*report["notes"], *own, *_facts(tokens)["notes"]]
+    if report["folded"]:
+        notes.append(f"the tokenizer folds {' and '.join(report['folded'])}")
+    report |= _facts(tokens) | {"notes": notes}
     report["rows"] = {name: len(part) for name, part in parts.items()}
     return Prepared(
         tokenizer=loaded,
@@ -278,13 +290,18 @@ def _write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _tokenise(folder: Path, texts: Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    facts: dict[str, Any] = {"tokens": {}, "notes": []}
+    facts: dict[str, Any] = {"tokens": {}, "unknown_share": {}, "unread_share": {}, "notes": []}
+    unknown, rows = unknown_id(tokenizer), table_rows(tokenizer)
     for side in _SIDES:
         (folder / side).mkdir()
-        total, empty = tokenise(folder / side, texts / f"{side}.arrow", tokenizer.backend_tokenizer, side)
-        facts["tokens"][side] = total
+        file = texts / f"{side}.arrow"
+        read, empty = tokenise(folder / side, file, tokenizer.backend_tokenizer, side, rows, unknown)
+        facts["tokens"][side] = read.tokens
+        facts["unknown_share"][side], facts["unread_share"][side] = read.unknown_share, read.unread_share
+        facts["notes"] += check_read(read, side)
         if empty:
             facts["notes"].append(f"{empty} {side} documents have no token")
+    facts["characters"] = asked_for(tokenizer, train_texts(texts, "heldout"))
     _write_facts(folder, facts)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from maskwright.data.flat import Appending
 from maskwright.data.progress import progress
 from maskwright.data.split import PREFIX
+from maskwright.data.tokenizers.reading import Read, encodings, read
 from maskwright.data.words import utf8_ends
 from maskwright.errors import RecipeError
 
@@ -26,9 +27,12 @@ _PORTION = 1 << 17  # characters that the tokenizer takes at once
 _SOLID_THEN_SPACE = re.compile(r"(?<=\S)\s")
 
 
-def tokenise(folder: Path, texts: Path, backend: Tokenizer, label: str) -> tuple[int, int]:
-    """Write the tokens of a file of texts to `folder`; returns the tokens and the documents that have none.
+def tokenise(
+    folder: Path, texts: Path, backend: Tokenizer, label: str, rows: int, unknown: int | None
+) -> tuple[Read, int]:
+    """Write the tokens of a file of texts to `folder`; returns what they read of it and the documents that have none.
 
+    rows: the highest id + 1; unknown: the id of unknown text.
     Columns, one value a token: ids (uint16, or uint32 in large vocabularies), start and end (uint32 character
     offsets in the document), bytes (uint32, summing to the document's). One value a document that has tokens:
     number (its place in the file), length, and where something stands in front of the text, prefix: the tokens of
@@ -43,15 +47,14 @@ def tokenise(folder: Path, texts: Path, backend: Tokenizer, label: str) -> tuple
     table = Dataset.from_file(str(texts))
     prefixed = PREFIX in table.column_names
     table = table.select_columns(["text", PREFIX] if prefixed else ["text"])
-    small = backend.get_vocab_size(with_added_tokens=True) <= 1 << 16
     kinds: dict[str, type] = {
-        "ids": np.uint16 if small else np.uint32,
+        "ids": np.uint16 if rows <= 1 << 16 else np.uint32,
         "start": np.uint32,
         "end": np.uint32,
         "bytes": np.uint32,
     }
     kinds |= {"number": np.int64, "length": np.int64} | ({"prefix": np.int64} if prefixed else {})
-    total, empty = 0, 0
+    total, empty = Read(), 0
     with ExitStack() as stack:
         files = {name: stack.enter_context(Appending(folder / f"{name}.npy", kind)) for name, kind in kinds.items()}
         advance = stack.enter_context(progress(f"tokenize {label} documents", len(table)))
@@ -66,9 +69,10 @@ def tokenise(folder: Path, texts: Path, backend: Tokenizer, label: str) -> tuple
                         values["prefix"] = np.searchsorted(end_T, [prefix], side="right")
                     for name, column in values.items():
                         files[name].append(column)
-                total, empty, number = total + len(id_T), empty + (not len(id_T)), number + 1
+                total += read(text, id_T, start_T, end_T, unknown)
+                empty, number = empty + (not len(id_T)), number + 1
             advance(len(batch["text"]))
-    if not total:
+    if not total.tokens:
         raise RecipeError(f"the tokenizer finds no token in the {label} documents; give more or other text.")
     return total, empty
 
@@ -78,8 +82,8 @@ def encoded(texts: list[str], backend: Tokenizer) -> Iterator[tuple[np.ndarray, 
     pieces = [(document, *piece) for document, text in enumerate(texts) for piece in _pieces(text)]
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in texts]
     for group in _groups(pieces):  # the library's encodings take 100 times the memory of these arrays
-        encodings = backend.encode_batch([text for _, _, text in group], add_special_tokens=False)
-        for (document, first, _), encoding in zip(group, encodings, strict=True):
+        found = encodings(backend, [text for _, _, text in group])
+        for (document, first, _), encoding in zip(group, found, strict=True):
             offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2) + first
             parts[document].append((np.array(encoding.ids, dtype=np.uint32), offsets))
     for found in parts:
