@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from maskwright.data.tokenizers.reading import encodings
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -29,10 +31,12 @@ _WHITE[[code for code in range(0x3001) if chr(code).isspace()]] = True
 # White space to Python that normalisers take out of the text, so that it joins what it stands between.
 _JOINING = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
 
-# Normalisers that look at nothing beyond white space, and pre-tokenizers that always cut there.
+# Normalisers that look at nothing beyond white space, and pre-tokenizers that always cut there or never care.
 _LOCAL = {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
 _CUTTING = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
-_INNER = {"Digits", "Punctuation", "UnicodeScripts", "BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
+_INNER = {"Digits", "Punctuation"}
+_ONE_CLASS = re.compile(r"(\(\?<=\[.+\]\))?(\[[^\]]+\]|\\p\{\w+\})\+?")  # characters of a class, perhaps behind another
+_LONG_WORDS = re.compile(r" \?\\S\{\d+\}(\\p\{M\}\{0,\d+\})?")  # parts of a word, with the space before it
 
 
 class Encoded(NamedTuple):
@@ -73,7 +77,10 @@ class Encoder:
     def _looked_up(self, texts: list[str]) -> Encoded:
         stretches, first_S, text_S = _stretches(texts)
         indexed = pa.array(stretches, pa.string()).dictionary_encode()
-        number_U = self._numbers(indexed.dictionary.to_pylist())
+        unique = indexed.dictionary.to_pylist()
+        if not all(stretch in self._number or self._stays_solid(stretch) for stretch in unique):
+            return _flat(encoded(texts, self.backend))
+        number_U = self._numbers(unique)
         before_U = (np.cumsum(self._count_U) - self._count_U)[number_U]
         unique_S = indexed.indices.to_numpy()
         count_S = self._count_U[number_U][unique_S]
@@ -84,6 +91,14 @@ class Encoder:
         found = Encoded(self._ids[source_T], self._start[source_T] + shift_T, self._end[source_T] + shift_T, count_D)
         self._forget()
         return found
+
+    def _stays_solid(self, stretch: str) -> bool:
+        """The normaliser leaves no white space at the end of a stretch, which would join that of the next one."""
+        last = stretch[-1]
+        if last.isalnum() or last.isspace() or "!" <= last <= "~" or self.backend.normalizer is None:
+            return True
+        normal = self.backend.normalizer.normalize_str(stretch)
+        return bool(normal) and not normal[-1].isspace()
 
     def _numbers(self, unique: list[str]) -> np.ndarray:
         """The numbers of stretches, int64 [U]; those met for the first time are encoded."""
@@ -129,13 +144,13 @@ def encoded(texts: list[str], backend: Tokenizer) -> Iterator[tuple[np.ndarray, 
     pieces = [(document, *piece) for document, text in enumerate(texts) for piece in _pieces(text)]
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in texts]
     for group in _groups(pieces):  # the library's encodings take 100 times the memory of these arrays
-        encodings = backend.encode_batch([text for _, _, text in group], add_special_tokens=False)
-        for (document, first, _), encoding in zip(group, encodings, strict=True):
+        found = encodings(backend, [text for _, _, text in group])
+        for (document, first, _), encoding in zip(group, found, strict=True):
             offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2) + first
             parts[document].append((np.array(encoding.ids, dtype=np.uint32), offsets))
-    for found in parts:
-        offsets = np.concatenate([offsets for _, offsets in found])
-        yield np.concatenate([ids for ids, _ in found]), offsets[:, 0], np.maximum.accumulate(offsets[:, 1])
+    for own in parts:
+        offsets = np.concatenate([offsets for _, offsets in own])
+        yield np.concatenate([ids for ids, _ in own]), offsets[:, 0], np.maximum.accumulate(offsets[:, 1])
 
 
 def is_local(tokenizer: dict[str, Any]) -> bool:
@@ -146,12 +161,13 @@ def is_local(tokenizer: dict[str, Any]) -> bool:
     if tokenizer["model"].get("dropout"):
         return False
     normalizers = _steps(tokenizer["normalizer"], "normalizers")
-    pre_tokenizers = _steps(tokenizer["pre_tokenizer"], "pretokenizers")
-    if not pre_tokenizers or not all(step["type"] in _LOCAL or _is_one_space(step) for step in normalizers):
+    if not all(step["type"] in _LOCAL or _replaces_locally(step) for step in normalizers):
         return False
-    first, *others = pre_tokenizers
-    return _cuts(first, bool(normalizers) and _is_one_space(normalizers[-1])) and all(
-        step["type"] in _INNER or _is_byte_level(step) for step in others
+    one_space = bool(normalizers) and _is_one_space(normalizers[-1])
+    pre_tokenizers = _steps(tokenizer["pre_tokenizer"], "pretokenizers")
+    cuts = [_cuts(step, one_space) for step in pre_tokenizers]
+    return any(cuts) and all(
+        cut or step["type"] in _INNER or _parts_words(step) for cut, step in zip(cuts, pre_tokenizers)
     )
 
 
@@ -160,7 +176,26 @@ def _cuts(step: dict[str, Any], one_space: bool) -> bool:
     become single spaces."""
     if step["type"] == "Metaspace":  # it knows spaces alone
         return one_space and bool(step.get("split", True))
-    return step["type"] in _CUTTING or _is_byte_level(step)
+    if step["type"] == "ByteLevel":
+        return not step["add_prefix_space"] and bool(step.get("use_regex", True))
+    return step["type"] in _CUTTING
+
+
+def _replaces_locally(step: dict[str, Any]) -> bool:
+    if step["type"] != "Replace":
+        return False
+    written, regex = step["pattern"].get("String"), step["pattern"].get("Regex", "")
+    if written is not None:
+        return not any(character.isspace() for character in written)
+    return _is_one_space(step) or bool(_ONE_CLASS.fullmatch(regex))
+
+
+def _is_one_space(step: dict[str, Any]) -> bool:
+    return step["type"] == "Replace" and step["pattern"] == {"Regex": r"\s+"} and step["content"] == " "
+
+
+def _parts_words(step: dict[str, Any]) -> bool:
+    return step["type"] == "Split" and not step["invert"] and bool(_LONG_WORDS.fullmatch(step["pattern"].get("Regex", "")))
 
 
 def _follows(stretch: str) -> bool:
@@ -174,14 +209,6 @@ def _without_first(tokenizer: dict[str, Any]) -> dict[str, Any]:
     if final and "add_prefix_space" in final:
         return tokenizer | {"post_processor": final | {"add_prefix_space": False}}
     return tokenizer
-
-
-def _is_byte_level(step: dict[str, Any]) -> bool:
-    return step["type"] == "ByteLevel" and not step["add_prefix_space"] and bool(step.get("use_regex", True))
-
-
-def _is_one_space(step: dict[str, Any]) -> bool:
-    return step["type"] == "Replace" and step["pattern"] == {"Regex": r"\s+"} and step["content"] == " "
 
 
 def _steps(step: dict[str, Any] | None, inner: str) -> list[dict[str, Any]]:

@@ -34,11 +34,14 @@ from maskwright.data.rows import Rows
 from maskwright.data.sample import sampled, training_sample
 from maskwright.data.split import split
 from maskwright.data.texts import Texts
-from maskwright.data.tokenizers import TrainedTokenizer
+from maskwright.data.tokenizers import TrainedTokenizer, train_texts
 from maskwright.data.tokenizers import fingerprint as tokenizer_fingerprint
+from maskwright.data.tokenizers.folding import asked_for, folded
+from maskwright.data.tokenizers.reading import check_read
 from maskwright.data.tokens import tokenise
 from maskwright.data.words import Rule, Segmenter
 from maskwright.errors import RecipeError
+from maskwright.tokenids import table_rows, unknown_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -81,6 +84,11 @@ class Prepared:
         line = f"{self.report['corpus']}: {documents['train']:,} + {documents['heldout']:,} documents, "
         line += f"{_short(tokens['train'])} + {_short(tokens['heldout'])} tokens"
         return line + _removed(self.report)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What metrics.json has of the text: the share of unknown tokens on each side."""
+        return {f"data/{side}_unknown_share": share for side, share in self.report["unknown_share"].items()}
 
     def save(self, path: Path) -> None:
         """Fingerprints and report as JSON."""
@@ -177,9 +185,14 @@ def _prepared(
     keys |= {f"train of {length}": part.key for length, part in at.items() if length != packing.length}
     parts = {"train": at[packing.length].rows, "heldout": heldout.rows, "ruler": ruler.rows}
 
-    report = {"corpus": corpus.name} | _facts(texts) | {"tokens": _facts(tokens)["tokens"]}
-    sample = sampled(texts) if isinstance(tokenizer, TrainedTokenizer) else None
-    report["notes"] = report["notes"] + ([sample] if sample else []) + _facts(tokens)["notes"]
+    report = {"corpus": corpus.name} | _facts(texts) | {"folded": folded(loaded)}
+    own = tokenizer.notes(loaded) if isinstance(tokenizer, TrainedTokenizer) else []
+    if isinstance(tokenizer, TrainedTokenizer) and (sample := sampled(texts)):
+        own.append(sample)
+    notes = [*report["notes"], *own, *_facts(tokens)["notes"]]
+    if report["folded"]:
+        notes.append(f"the tokenizer folds {' and '.join(report['folded'])}")
+    report |= _facts(tokens) | {"notes": notes}
     report["rows"] = {name: len(part) for name, part in parts.items()}
     return Prepared(
         tokenizer=loaded,
@@ -329,13 +342,18 @@ def _moved(made: Path, place: Path) -> None:
 
 
 def _tokenise(folder: Path, texts: Path, tokenizer: PreTrainedTokenizerFast, processes: int) -> None:
-    facts: dict[str, Any] = {"tokens": {}, "notes": []}
+    facts: dict[str, Any] = {"tokens": {}, "unknown_share": {}, "unread_share": {}, "notes": []}
+    unknown, rows = unknown_id(tokenizer), table_rows(tokenizer)
     for side in _SIDES:
         (folder / side).mkdir()
-        total, empty = tokenise(folder / side, texts / f"{side}.arrow", tokenizer.backend_tokenizer, side, processes)
-        facts["tokens"][side] = total
+        file = texts / f"{side}.arrow"
+        read, empty = tokenise(folder / side, file, tokenizer.backend_tokenizer, side, rows, unknown, processes)
+        facts["tokens"][side] = read.tokens
+        facts["unknown_share"][side], facts["unread_share"][side] = read.unknown_share, read.unread_share
+        facts["notes"] += check_read(read, side)
         if empty:
             facts["notes"].append(f"{empty} {side} documents have no token")
+    facts["characters"] = asked_for(tokenizer, train_texts(texts, "heldout"))
     _write_facts(folder, facts)
 
 

@@ -19,6 +19,7 @@ from maskwright.data.flat import Appending
 from maskwright.data.progress import progress
 from maskwright.data.split import PREFIX
 from maskwright.data.texts import Texts, runs
+from maskwright.data.tokenizers.reading import Read, read
 from maskwright.data.words import utf8_ends
 from maskwright.data.workers import in_order
 from maskwright.errors import RecipeError
@@ -52,11 +53,15 @@ class _Tokens(NamedTuple):
     prefix_D: np.ndarray  # int64: tokens of what stands in front of each text
     characters: int
     bytes: int
+    read: Read
 
 
-def tokenise(folder: Path, texts: Path, backend: Tokenizer, label: str, processes: int = 1) -> tuple[int, int]:
-    """Write the tokens of a file of texts to `folder`; returns the tokens and the documents that have none.
+def tokenise(
+    folder: Path, texts: Path, backend: Tokenizer, label: str, rows: int, unknown: int | None, processes: int = 1
+) -> tuple[Read, int]:
+    """Write the tokens of a file of texts to `folder`; returns what they read of it and the documents that have none.
 
+    rows: the highest id + 1; unknown: the id of unknown text.
     Columns, one value a token: ids (uint16, or uint32 in large vocabularies), start and end (uint32 character
     offsets in the document), bytes (uint32, summing to the document's). One value a document that has tokens:
     number (its place in the file), length, and where something stands in front of the text, prefix: the tokens of
@@ -68,22 +73,21 @@ def tokenise(folder: Path, texts: Path, backend: Tokenizer, label: str, processe
     backend.encode_special_tokens = True  # a "[MASK]" written in the text is text
     table = Texts(texts)
     prefixed = PREFIX in table.names
-    small = backend.get_vocab_size(with_added_tokens=True) <= 1 << 16
     kinds: dict[str, type] = {
-        "ids": np.uint16 if small else np.uint32,
+        "ids": np.uint16 if rows <= 1 << 16 else np.uint32,
         "start": np.uint32,
         "end": np.uint32,
         "bytes": np.uint32,
     }
     kinds |= {"number": np.int64, "length": np.int64} | ({"prefix": np.int64} if prefixed else {})
     size_D = table.bytes_D()
-    total, empty = 0, 0
+    total, empty = Read(), 0
     with ExitStack() as stack:
         files = {name: stack.enter_context(Appending(folder / f"{name}.npy", kind)) for name, kind in kinds.items()}
         whole = int(size_D.sum())
         advance = stack.enter_context(progress(f"tokenize {label} documents", whole, "B"))
         processes = processes if whole >= _SMALL else 1
-        found = in_order(_encode, _portions(table, size_D), processes, _begin, (texts, backend, processes))
+        found = in_order(_encode, _portions(table, size_D), processes, _begin, (texts, backend, unknown, processes))
         for first, part in _joined(_portions(table, size_D), found):
             has_D = part.count_D > 0
             values = {"ids": part.id_T, "start": part.start_T, "end": part.end_T, "bytes": part.bytes_T}
@@ -92,9 +96,9 @@ def tokenise(folder: Path, texts: Path, backend: Tokenizer, label: str, processe
                 values["prefix"] = part.prefix_D[has_D]
             for name, column in values.items():
                 files[name].append(column)
-            total, empty = total + len(part.id_T), empty + int(np.count_nonzero(~has_D))
+            total, empty = total + part.read, empty + int(np.count_nonzero(~has_D))
             advance(part.bytes)
-    if not total:
+    if not total.tokens:
         raise RecipeError(f"the tokenizer finds no token in the {label} documents; give more or other text.")
     return total, empty
 
@@ -118,19 +122,20 @@ class _Worker(NamedTuple):
 
     table: Texts
     encoder: Encoder
+    unknown: int | None
 
 
 _worker: list[_Worker] = []  # of this process: one
 
 
-def _begin(texts: Path, backend: Tokenizer, processes: int) -> None:
+def _begin(texts: Path, backend: Tokenizer, unknown: int | None, processes: int) -> None:
     if processes > 1:  # the library's threads do not outlive a fork, and each core has a process of its own
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    _worker[:] = [_Worker(Texts(texts), Encoder(backend))]
+    _worker[:] = [_Worker(Texts(texts), Encoder(backend), unknown)]
 
 
 def _encode(portion: _Portion) -> _Tokens:
-    table, encoder = _worker[0]
+    table, encoder, unknown = _worker[0]
     first, last = portion.first, portion.last
     if portion.end is None:
         texts = table.column("text", first, last)
@@ -143,9 +148,32 @@ def _encode(portion: _Portion) -> _Tokens:
         document_T = np.repeat(np.arange(len(texts)), count_D)
         prefix_D = np.bincount(document_T[end_T <= before_D[document_T]], minlength=len(texts))
     bytes_T = token_bytes(texts, end_T, count_D, rest=portion.end is None)
-    size = sum(map(len, texts)), sum(len(text.encode()) for text in texts)
     table.release()
-    return _Tokens(id_T, start_T.astype(np.uint32), end_T.astype(np.uint32), bytes_T, count_D, prefix_D, *size)
+    return _Tokens(
+        id_T=id_T,
+        start_T=start_T.astype(np.uint32),
+        end_T=end_T.astype(np.uint32),
+        bytes_T=bytes_T,
+        count_D=count_D,
+        prefix_D=prefix_D,
+        characters=sum(map(len, texts)),
+        bytes=sum(len(text.encode()) for text in texts),
+        read=_read(texts, id_T, start_T, end_T, count_D, unknown),
+    )
+
+
+def _read(
+    texts: list[str],
+    id_T: np.ndarray,
+    start_T: np.ndarray,
+    end_T: np.ndarray,
+    count_D: np.ndarray,
+    unknown: int | None,
+) -> Read:
+    """What the tokens of several texts read of them."""
+    size_D = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    before_T = np.repeat(np.cumsum(size_D) - size_D, count_D)
+    return read("".join(texts), id_T, start_T + before_T, end_T + before_T, unknown)
 
 
 def _joined(portions: Iterator[_Portion], found: Iterator[_Tokens]) -> Iterator[tuple[int, _Tokens]]:
@@ -169,6 +197,8 @@ def _joined(portions: Iterator[_Portion], found: Iterator[_Tokens]) -> Iterator[
             if held is not None:
                 yield portion.first, held
             held = part._replace(start_T=start_T, end_T=end_T, count_D=part.count_D[:0], prefix_D=part.prefix_D[:0])
+        elif held is not None:
+            held = held._replace(read=held.read + part.read, bytes=held.bytes + part.bytes)
         carry += behind
         if not portion.more:
             held = part if held is None else held
