@@ -93,6 +93,6 @@ def test_long_texts_in_portions_equal_the_whole(backends, folder, kind, monkeypa
     """Portions begin where white space begins, so that tokens, bytes and words do not change."""
     text = "\n\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())[:3])
     whole = next(encoded([text], backends[kind]))
-    monkeypatch.setattr("maskwright.data.tokens._PORTION", 500)
+    monkeypatch.setattr("maskwright.data.encode._PORTION", 500)
     for column, same in zip(whole, next(encoded([text], backends[kind])), strict=True):
         np.testing.assert_array_equal(column, same)
