@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maskwright.data.duplicates import KINDS
 from maskwright.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class Corpus:
     columns: what the documents carry besides the text: dates, labels, languages, spans. group: the one of them by which
     rows are kept apart, such as a language; None: rows may mix documents. balance: how often groups are presented, in
     proportion to (rows of the group / all rows)^balance: 1 as they are, 0 all alike (arXiv 1911.02116: 0.3). keep: by
-    column the values of the documents to use, such as {lang: [fi, et]}; None: all documents.
+    column the values of the documents to use, such as {lang: [fi, et]}; None: all documents. duplicates: which training
+    text is removed because it stands in held-out documents: `exact`, `near` or `none`, see `duplicates.py`.
     """
 
     name: str
@@ -61,12 +63,15 @@ class Corpus:
         group: str | None = None,
         balance: float = 1.0,
         keep: Mapping[str, Any] | None = None,
+        duplicates: str = "exact",
     ) -> None:
         if isinstance(balance, bool) or not isinstance(balance, (int, float)) or not 0 <= balance <= 1:
             raise RecipeError(f"data.balance is {balance}; it lies between 0 (groups alike) and 1 (by their size).")
         if balance != 1 and group is None:
             raise RecipeError("data.balance needs groups to balance; name their column, as in data.group=lang.")
-        self.balance = float(balance)
+        if duplicates not in KINDS:
+            raise RecipeError(f"data.duplicates is {duplicates!r}; choose one of {', '.join(KINDS)}.")
+        self.balance, self.duplicates = float(balance), duplicates
         if isinstance(heldout, bool) or not isinstance(heldout, (int, float)) or not 0 < heldout < 1:
             raise RecipeError(f"data.heldout is {heldout}; the share of held-out documents lies between 0 and 1.")
         self.heldout, self.group = float(heldout), group
@@ -105,8 +110,9 @@ class Sotu(Corpus):
         group: str | None = None,
         balance: float = 1.0,
         keep: Mapping[str, Any] | None = None,
+        duplicates: str = "exact",
     ) -> None:
-        super().__init__(heldout, columns, group, balance, keep)
+        super().__init__(heldout, columns, group, balance, keep, duplicates)
         _known(self.columns, self._fields)
 
     def _texts(self) -> Iterator[tuple[str, str]]:
@@ -157,8 +163,9 @@ class TextFiles(Corpus):
         group: str | None = None,
         balance: float = 1.0,
         keep: Mapping[str, Any] | None = None,
+        duplicates: str = "exact",
     ) -> None:
-        super().__init__(heldout, columns, group, balance, keep)
+        super().__init__(heldout, columns, group, balance, keep, duplicates)
         if not files:
             raise RecipeError("data.files is not set; name files or a glob, as in data.files='books/*.txt'.")
         if document not in ("file", "line", "blank_line"):
@@ -266,8 +273,9 @@ class HubDataset(Corpus):
         group: str | None = None,
         balance: float = 1.0,
         keep: Mapping[str, Any] | None = None,
+        duplicates: str = "exact",
     ) -> None:
-        super().__init__(heldout, columns, group, balance, keep)
+        super().__init__(heldout, columns, group, balance, keep, duplicates)
         if not path:
             raise RecipeError("data.path is not set; name a dataset, as in data.path=Salesforce/wikitext.")
         self.path, self.config, self.split, self.text_column, self.revision = path, name, split, text_column, revision

@@ -73,8 +73,11 @@ class ConllFiles(TextFiles):
         group: str | None = None,
         balance: float = 1.0,
         keep: Mapping[str, Any] | None = None,
+        duplicates: str = "exact",
     ) -> None:
-        super().__init__(files, heldout=heldout, columns=columns, group=group, balance=balance, keep=keep)
+        super().__init__(
+            files, heldout=heldout, columns=columns, group=group, balance=balance, keep=keep, duplicates=duplicates
+        )
         for setting, value in (("word", word), ("tag", tag)):
             if isinstance(value, bool) or (isinstance(value, str) and value not in _NAMES):
                 raise RecipeError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from maskwright.data.tokenizers.wrapping import mended
 from maskwright.errors import RecipeError
 from maskwright.evaluation.subject import Foreign, Subject
 from maskwright.models import ModelRecipe
@@ -95,7 +96,7 @@ def _tokenizer(place: str, run: str) -> Any:
         raise RecipeError(f"run={run} has no tokenizer that can be read; save one beside its config.json.") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    return tokenizer
+    return mended(tokenizer)
 
 
 def _head(config: Any) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RecipeError
+from ..tokenids import table_rows
 from .tables import rebuilt
 from .transplant import grown, sources
 
@@ -178,10 +179,10 @@ def _sources(recipe: ModelRecipe, place: str, config: Any, tokenizer: Any) -> tu
             f"model.transplant is true, but model.init_from={recipe.init_from} holds no tokenizer; "
             "save the tokenizer that it was trained with beside its config.json."
         )
-    if not 0 <= config.vocab_size - len(tokenizer) < 128:  # tables are padded to multiples of at most 128
+    if not 0 <= config.vocab_size - table_rows(tokenizer) < 128:  # tables are padded to multiples of at most 128
         raise RecipeError(
             f"model.init_from={recipe.init_from} has {config.vocab_size} tokens, "
-            f"and the tokenizer has {len(tokenizer)}; {cure}."
+            f"and the tokenizer has {table_rows(tokenizer)}; {cure}."
         )
     return None, False
 

@@ -10,6 +10,7 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 
 from ..errors import RecipeError
+from ..tokenids import table_rows
 from . import checkpoint
 from .families import FAMILIES, Family
 from .kinds import checked, kinds
@@ -167,7 +168,7 @@ class ModelRecipe:
         pad_id = int(tokenizer.pad_token_id)
         needed = family.table_length(length, pad_id)
         numbers["max_position_embeddings"] = max(int(self._full("max_position_embeddings")), needed)
-        numbers.update(special_ids(tokenizer), vocab_size=len(tokenizer))
+        numbers.update(special_ids(tokenizer), vocab_size=table_rows(tokenizer))
         config = self._config_class(**family.own(numbers))
         label(config, head, labels)
         config._attn_implementation = self.attention

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from maskwright.data.prepare import Prepared
+from maskwright.evaluation.ruler import NOTHING_MASKED
 from maskwright.models.export import export
 from maskwright.objectives import Objective
 from maskwright.tracking import console as screen
@@ -35,6 +36,8 @@ def figures(objective: Objective, validation: Mapping[str, float], meter: Meter,
             found[f"{prefix}/{name}"] = validation.get(f"{prefix}/{name}")
         if isinstance(network, str):
             found[f"{prefix}/reason"] = network
+        elif found[f"{prefix}/loss"] is None:
+            found[f"{prefix}/reason"] = NOTHING_MASKED
     found |= {name: value for name, value in validation.items() if name not in found}
     for term in (term for term, weight in objective.weights.items() if weight and f"heldout/{term}" not in found):
         found[f"heldout/{term}"] = None

@@ -129,6 +129,8 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         left = per_token * _tokens(data, step or 0)
         console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
         console.print(f"[dim]{prepared.summary}[/dim]")
+        for note in prepared.report["notes"]:
+            console.print(f"[dim]note: {escape(note)}[/dim]", soft_wrap=True)
         for start in {network.start for network in recipe.objective.exports().values()} - {"random weights"}:
             console.print(f"[dim]starts from {escape(start)}[/dim]", soft_wrap=True)
         for note in reached.notes(data, device):
@@ -229,7 +231,7 @@ def _train(
     if trainer.is_global_zero and (shown is not module.validation or ending.reason):
         for suite in suites:
             suite.evaluate(module, best.step if best and best.step else trainer.global_step)
-    metrics = figures(objective, shown, meter, time.perf_counter() - began)
+    metrics = figures(objective, shown, meter, time.perf_counter() - began) | prepared.figures
     metrics |= {"best/step": best.step} if best else {}
     if trainer.is_global_zero:
         for line in screen.ended(trainer.global_step, data.steps, ending.reason, best.of if best else None):
