@@ -1,6 +1,6 @@
 """How much of a text a tokenizer reads: its unknown tokens, and the characters that no token stands for.
 
-Shapes: T tokens of one document, C characters.
+Shapes: D documents, T tokens of all of them, C characters.
 """
 
 from __future__ import annotations
@@ -45,12 +45,21 @@ class Read(NamedTuple):
         return self.unread / max(1, self.characters)
 
 
-def read(text: str, id_T: np.ndarray, start_T: np.ndarray, end_T: np.ndarray, unknown: int | None) -> Read:
-    """What a document's tokens read of it. Ends never decrease; unknown: the id that stands for unknown text."""
-    solid_C = np.concatenate(([0], np.cumsum(solid(text))))
+def read(
+    texts: list[str], id_T: np.ndarray, start_T: np.ndarray, end_T: np.ndarray, count_D: np.ndarray, unknown: int | None
+) -> Read:
+    """What the tokens of some documents, one after the other, read of them.
+
+    Offsets count from the beginning of each document, and ends never decrease in it; count_D: tokens of each document;
+    unknown: the id that stands for unknown text.
+    """
+    solid_C = np.concatenate(([0], np.cumsum(solid("".join(texts)))))
+    size_D = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    shift_T = np.repeat(np.cumsum(size_D) - size_D, count_D)
     unknown_T = np.zeros(len(id_T), dtype=bool) if unknown is None else id_T == unknown
-    first_T = np.maximum(start_T, np.concatenate(([0], end_T[:-1])))  # pieces of one character have the same offsets
-    covered = int((solid_C[end_T] - solid_C[np.minimum(first_T, end_T)])[~unknown_T].sum())
+    last_T = end_T + shift_T
+    first_T = np.maximum(start_T + shift_T, np.concatenate(([0], last_T[:-1])))  # pieces of a character share offsets
+    covered = int((solid_C[last_T] - solid_C[np.minimum(first_T, last_T)])[~unknown_T].sum())
     return Read(len(id_T), int(unknown_T.sum()), int(solid_C[-1]), int(solid_C[-1]) - covered)
 
 
@@ -61,9 +70,9 @@ def check_read(found: Read, side: str) -> list[str]:
     """
     said = []
     if found.unknown_share >= _SAID:
-        said.append(f"{_percent(found.unknown_share)} of its tokens are unknown ones")
+        said.append(f"{_percent(found.unknown_share)} of the tokens are the unknown token")
     if found.unread_share >= _SAID:
-        said.append(f"{_percent(found.unread_share)} of its characters are read by no other token")
+        said.append(f"{_percent(found.unread_share)} of the characters stand under no{' other' * bool(said)} token")
     if max(found.unknown_share, found.unread_share) > 0.5:
         raise RecipeError(
             f"the tokenizer cannot read the {side} documents: {' and '.join(said)}; train one on this text "
