@@ -82,8 +82,9 @@ def encoded(texts: list[str], backend: Tokenizer) -> Iterator[tuple[np.ndarray, 
     pieces = [(document, *piece) for document, text in enumerate(texts) for piece in _pieces(text)]
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in texts]
     for group in _groups(pieces):  # the library's encodings take 100 times the memory of these arrays
-        found = encodings(backend, [text for _, _, text in group])
-        for (document, first, _), encoding in zip(group, found, strict=True):
+        for (document, first, _), encoding in zip(
+            group, encodings(backend, [text for _, _, text in group]), strict=True
+        ):
             offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2) + first
             parts[document].append((np.array(encoding.ids, dtype=np.uint32), offsets))
     for found in parts:
