@@ -46,20 +46,19 @@ def english(tmp_path):
 
 
 def test_counts():
-    """Two documents; an unknown word, a dropped one, and a character of two pieces."""
-    texts = ["ab xx ж", "zz ab"]
-    id_T, count_D = np.array([5, 1, 6, 7, 5]), np.array([4, 1])
-    start_T, end_T = np.array([0, 3, 6, 6, 3]), np.array([2, 5, 7, 7, 5])
-    found = read(texts, id_T, start_T, end_T, count_D, unknown=1)
+    """Two documents, joined; an unknown word, a dropped one, and a character of two pieces."""
+    text = "ab xx жzz ab"
+    id_T, start_T, end_T = np.array([5, 1, 6, 7, 5]), np.array([0, 3, 6, 6, 10]), np.array([2, 5, 7, 7, 12])
+    found = read(text, id_T, start_T, end_T, unknown=1)
     assert found == Read(tokens=5, unknown=1, characters=9, unread=4)
     assert found.unknown_share == 0.2 and found.unread_share == 4 / 9
-    assert read(texts, id_T, start_T, end_T, count_D, unknown=None) == Read(5, 0, 9, 2)
+    assert read(text, id_T, start_T, end_T, unknown=None) == Read(5, 0, 9, 2)
     assert Read().unknown_share == Read().unread_share == 0.0
-    assert read([""], *np.zeros((3, 0), int), np.array([0]), 1) == Read()
+    assert read("", *np.zeros((3, 0), int), 1) == Read()
 
 
 def test_white_space_needs_no_token():
-    assert read(["  a \n b "], np.array([1, 2]), np.array([2, 6]), np.array([3, 7]), np.array([2]), 0).unread == 0
+    assert read("  a \n b ", np.array([1, 2]), np.array([2, 6]), np.array([3, 7]), 0).unread == 0
 
 
 def test_said_from_a_thousandth_on():

@@ -69,7 +69,7 @@ def tokenise(
                         values["prefix"] = np.searchsorted(end_T, [prefix], side="right")
                     for name, column in values.items():
                         files[name].append(column)
-                total += read([text], id_T, start_T, end_T, np.array([len(id_T)]), unknown)
+                total += read(text, id_T, start_T, end_T, unknown)
                 empty, number = empty + (not len(id_T)), number + 1
             advance(len(batch["text"]))
     if not total.tokens:

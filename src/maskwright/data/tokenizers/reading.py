@@ -1,6 +1,6 @@
 """How much of a text a tokenizer reads: its unknown tokens, and the characters that no token stands for.
 
-Shapes: D documents, T tokens of all of them, C characters.
+Shapes: T tokens of a text, C characters.
 """
 
 from __future__ import annotations
@@ -45,21 +45,15 @@ class Read(NamedTuple):
         return self.unread / max(1, self.characters)
 
 
-def read(
-    texts: list[str], id_T: np.ndarray, start_T: np.ndarray, end_T: np.ndarray, count_D: np.ndarray, unknown: int | None
-) -> Read:
-    """What the tokens of some documents, one after the other, read of them.
+def read(text: str, id_T: np.ndarray, start_T: np.ndarray, end_T: np.ndarray, unknown: int | None) -> Read:
+    """What the tokens of a text (a document, or several joined) read of it.
 
-    Offsets count from the beginning of each document, and ends never decrease in it; count_D: tokens of each document;
-    unknown: the id that stands for unknown text.
+    Ends never decrease; unknown: the id that stands for unknown text.
     """
-    solid_C = np.concatenate(([0], np.cumsum(solid("".join(texts)))))
-    size_D = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-    shift_T = np.repeat(np.cumsum(size_D) - size_D, count_D)
+    solid_C = np.concatenate(([0], np.cumsum(solid(text))))
     unknown_T = np.zeros(len(id_T), dtype=bool) if unknown is None else id_T == unknown
-    last_T = end_T + shift_T
-    first_T = np.maximum(start_T + shift_T, np.concatenate(([0], last_T[:-1])))  # pieces of a character share offsets
-    covered = int((solid_C[last_T] - solid_C[np.minimum(first_T, last_T)])[~unknown_T].sum())
+    first_T = np.maximum(start_T, np.concatenate(([0], end_T[:-1])))  # pieces of one character have the same offsets
+    covered = int((solid_C[end_T] - solid_C[np.minimum(first_T, end_T)])[~unknown_T].sum())
     return Read(len(id_T), int(unknown_T.sum()), int(solid_C[-1]), int(solid_C[-1]) - covered)
 
 
