@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
 
 _LONGEST = 100  # characters of a word that are taken at once
+_PARTING, _UNSEEN = r"[\p{Cc}\x{200B}]", r"[\x{00AD}\x{FEFF}]"  # see `_clean`
 _ACCENT = r"(?<=[\p{Latin}\p{Greek}])\p{Mn}+"  # of letters that are the same letter without it; й or が is another one
 
 
@@ -92,8 +93,8 @@ def _clean() -> Normalizer:
 
     return normalizers.Sequence(
         [
-            normalizers.Replace(Regex(r"[\p{Cc}\x{200B}]"), " "),
-            normalizers.Replace(Regex(r"[\x{00AD}\x{FEFF}]"), ""),
+            normalizers.Replace(Regex(_PARTING), " "),
+            normalizers.Replace(Regex(_UNSEEN), ""),
         ]
     )
 

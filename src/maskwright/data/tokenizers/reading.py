@@ -1,6 +1,6 @@
 """How much of a text a tokenizer reads: its unknown tokens, and the characters that no token stands for.
 
-Shapes: T tokens of one document, C characters.
+Shapes: T tokens of a text, C characters.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ class Read(NamedTuple):
 
 
 def read(text: str, id_T: np.ndarray, start_T: np.ndarray, end_T: np.ndarray, unknown: int | None) -> Read:
-    """What a document's tokens read of it. Ends never decrease; unknown: the id that stands for unknown text."""
+    """What the tokens of a text (a document, or several joined) read of it.
+
+    Ends never decrease; unknown: the id that stands for unknown text.
+    """
     solid_C = np.concatenate(([0], np.cumsum(solid(text))))
     unknown_T = np.zeros(len(id_T), dtype=bool) if unknown is None else id_T == unknown
     first_T = np.maximum(start_T, np.concatenate(([0], end_T[:-1])))  # pieces of one character have the same offsets
@@ -61,9 +64,9 @@ def check_read(found: Read, side: str) -> list[str]:
     """
     said = []
     if found.unknown_share >= _SAID:
-        said.append(f"{_percent(found.unknown_share)} of its tokens are unknown ones")
+        said.append(f"{_percent(found.unknown_share)} of the tokens are the unknown token")
     if found.unread_share >= _SAID:
-        said.append(f"{_percent(found.unread_share)} of its characters are read by no other token")
+        said.append(f"{_percent(found.unread_share)} of the characters stand under no{' other' * bool(said)} token")
     if max(found.unknown_share, found.unread_share) > 0.5:
         raise RecipeError(
             f"the tokenizer cannot read the {side} documents: {' and '.join(said)}; train one on this text "
