@@ -11,7 +11,7 @@ import shutil
 import pytest
 from datasets import Dataset
 
-from maskwright.data.corpus import HubDataset, Sotu, TextFiles
+from maskwright.data import HubDataset, Sotu, TextFiles
 from maskwright.errors import RecipeError
 
 TEXTS = ["First text.\nSecond line.\n\nSecond paragraph caf\u00e9.", "Another, \u201cquoted\u201d text.", "A third."]

@@ -164,6 +164,7 @@ def texts_of(corpus: Corpus, cache: Path, cleaning: Cleaning | None = None, proc
     def build(new: Path) -> None:
         rewriting = Rewriting(cleaning, new, processes) if cleaning else None
         facts = split(corpus.documents(cache), corpus.heldout, new, corpus.keep, rewriting)
+        facts["notes"] = [*corpus.notes, *facts["notes"]]
         if cleaning:
             cleaning.rest()
             (new / _LEARNED).write_text(json.dumps(cleaning.learned()), encoding="utf-8")

@@ -123,6 +123,8 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         left = per_token * _tokens(data, step or 0)
         console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
         console.print(f"[dim]{prepared.summary}[/dim]")
+        for note in prepared.report["notes"]:
+            console.print(f"[dim]note: {escape(note)}[/dim]", soft_wrap=True)
         for start in {network.start for network in recipe.objective.exports().values()} - {"random weights"}:
             console.print(f"[dim]starts from {escape(start)}[/dim]", soft_wrap=True)
         if step is not None:
