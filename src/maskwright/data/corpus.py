@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,20 +139,22 @@ class Sotu(Corpus):
             yield Read(text, name, tuple(fields[column] for column in self.columns))
 
 
-def read_row(row: Mapping[str, Any], column: Column, place: str, notes: Notes) -> str | None:
-    """The text of a row; None, which is counted, where there is none.
+def read_row(
+    row: Mapping[str, Any], column: Column, number: int, place: Callable[[int], str], notes: Notes
+) -> str | None:
+    """The text of a row; None, which is counted, where there is none. place: says where the row of a number stands.
 
     Raises RecipeError when something else than a text stands there.
     """
     try:
         text = column.text(row)
     except NotText as error:
-        holds = f"{error.column!r}, which holds {error.value}, not text, in {place}"
+        holds = f"{error.column!r}, which holds {error.value}, not text, in {place(number)}"
         raise RecipeError(f"{column.setting} is {holds}; name a text column.") from None
     if text is MISSING:
-        notes.count(f"{{n}} row{{s}} without the column {_quoted(column.spec)} left out")
+        notes.count(f"{{n}} row{{s}} left out, which {{have}} no column {_quoted(column.spec)}")
     elif text is None:
-        notes.count(f"{{n}} row{{s}} left out in which {_quoted(column.spec)} is null")
+        notes.count(f"{{n}} row{{s}} left out, in which {_quoted(column.spec)} is null")
     elif not text.strip():
         notes.count("{n} empty document{s} left out")
     else:
@@ -161,7 +163,8 @@ def read_row(row: Mapping[str, Any], column: Column, place: str, notes: Notes) -
 
 
 def _quoted(spec: str) -> str:
-    return repr(spec).replace("{", "{{").replace("}", "}}")
+    """The spec in quotation marks, for a sentence with places to fill."""
+    return "'" + spec.replace("\n", "\\n").replace("{", "{{").replace("}", "}}") + "'"
 
 
 def _values(column: str, values: Any) -> list[str]:

@@ -68,12 +68,15 @@ class HubDataset(Corpus):
         flat = all(column in table.features for column in self.columns)
         types = {column: table.features.arrow_schema.field(column).type for column in self.columns} if flat else None
 
+        def place(number: int) -> str:
+            return f"row {number} of {self.path}"
+
         def rows(notes: Notes) -> Iterator[Read]:
             number = -1
             for batch in table.with_format("arrow").iter(256):
                 for row in batch.to_pylist():
                     number += 1
-                    text = read_row(row, self.text, f"row {number} of {self.path}", notes)
+                    text = read_row(row, self.text, number, place, notes)
                     if text is not None:
                         values = [find(row, column) for column in self.columns]
                         carried = tuple(None if value is MISSING else value for value in values)

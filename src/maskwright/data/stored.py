@@ -30,7 +30,7 @@ class Read(NamedTuple):
 
 
 class Notes:
-    """Counts of what was not taken, by a sentence with {n}, {s} and {are} in it; and whole sentences."""
+    """Counts of what was not taken, by a sentence with {n}, {s} and {have} in it; and whole sentences."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -41,7 +41,7 @@ class Notes:
 
     def written(self) -> list[str]:
         counted = [
-            sentence.format(n=f"{number:,}", s="s" * (number > 1), are="are" if number > 1 else "is")
+            sentence.format(n=f"{number:,}", s="s" * (number > 1), have="have" if number > 1 else "has")
             for sentence, number in self.counts.items()
         ]
         return [*self.sentences, *counted]

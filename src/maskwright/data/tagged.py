@@ -78,7 +78,9 @@ class ConllFiles(TextFiles):
         balance: float = 1.0,
         keep: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(files, encoding=encoding, heldout=heldout, columns=columns, group=group, balance=balance, keep=keep)
+        super().__init__(
+            files, encoding=encoding, heldout=heldout, columns=columns, group=group, balance=balance, keep=keep
+        )
         for setting, value in (("word", word), ("tag", tag)):
             if isinstance(value, bool) or (isinstance(value, str) and value not in _NAMES):
                 raise RecipeError(

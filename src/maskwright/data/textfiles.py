@@ -8,7 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from maskwright.data.corpus import CARRIED, Corpus, digest, known_columns, read_row
-from maskwright.data.reading import MISSING, Column, Found, How, Table, blocks, content, find, found, kind_of, lines
+from maskwright.data.reading import (
+    MISSING,
+    Column,
+    Found,
+    How,
+    Table,
+    blocks,
+    content,
+    find,
+    found,
+    kind_of,
+    lines,
+    listed,
+)
 from maskwright.data.reading import looks_like_json, looks_like_text, names_of, shown, whole
 from maskwright.data.stored import Notes, Read, stored
 from maskwright.errors import RecipeError
@@ -122,11 +135,10 @@ class TextFiles(Corpus):
 
     def _name_unknown(self, paths: Sequence[Path], notes: Notes) -> None:
         unknown = Counter(path.suffix for path in paths if not kind_of(path, self.how))
-        for ending, count in unknown.items():
-            files = "file" if count == 1 else "files"
-            notes.sentences.append(
-                f"{count:,} {files} with the unknown ending {ending} read as plain text; else set data.format"
-            )
+        if unknown:
+            files = f"{unknown.total():,} file" + "s" * (unknown.total() > 1)
+            endings = listed([ending for ending, _ in unknown.most_common()])
+            notes.sentences.append(f"{files} of unknown ending ({endings}) read as plain text; else set data.format")
 
     def _texts(self, name: str, path: Path, notes: Notes) -> Iterator[Read]:
         known_columns(self.columns, ["file"], f"{shown(path)}, a text file,")
@@ -144,20 +156,20 @@ class TextFiles(Corpus):
             else:
                 notes.count("{n} empty line{s} left out")
 
-    def _table(
-        self, name: str, path: Path, kind: str, before: int, notes: Notes
-    ) -> Iterator[tuple[int, Read | None]]:
+    def _table(self, name: str, path: Path, kind: str, before: int, notes: Notes) -> Iterator[tuple[int, Read | None]]:
         """Each row's number in its file, and its document where it has one."""
         wanted = self.text.wanted + [(CARRIED, column) for column in self.columns if column != "file"]
         table = Table(path, kind, self.how, wanted)
+        place = shown(path)
         for count, (number, row) in enumerate(table, 1):
-            text = read_row(row, self.text, table.place(number), notes)
+            text = read_row(row, self.text, number, table.place, notes)
             if text is None:
                 yield count, None
                 continue
             values = [find(row, column) for column in self.columns]
-            values = [
-                (name if column == "file" else None) if value is MISSING else value
-                for column, value in zip(self.columns, values)
-            ]
-            yield count, Read(text, f"row {before + count - 1}", tuple(values), shown(path))
+            if any(value is MISSING for value in values):
+                usual = {"file": name}
+                values = [
+                    usual.get(column) if value is MISSING else value for column, value in zip(self.columns, values)
+                ]
+            yield count, Read(text, f"row {before + count - 1}", tuple(values), place)

@@ -165,4 +165,3 @@ def text_of(row: Row, column: str, key: str) -> str:
     if not isinstance(value, str):
         raise RecipeError(f"{key} names the column {column!r}, which holds {value!r}, not text; name a text column.")
     return value
-

@@ -3,7 +3,7 @@
 `files` finds them, `formats` opens them, `lines` and `tables` read them, `column` takes a text out of a row.
 """
 
-from maskwright.data.reading.column import MISSING, Column, NotText, find, paths, unknown_column
+from maskwright.data.reading.column import MISSING, Column, NotText, find, listed, paths, unknown_column
 from maskwright.data.reading.files import Found, content, found, names_of
 from maskwright.data.reading.formats import How, decoded, kind_of, looks_like_json, looks_like_text, refusals, shown
 from maskwright.data.reading.lines import blocks, lines, whole
@@ -25,6 +25,7 @@ __all__ = [
     "json_lines",
     "kind_of",
     "lines",
+    "listed",
     "looks_like_json",
     "looks_like_text",
     "names_of",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from maskwright.errors import RecipeError
@@ -77,6 +77,17 @@ class Column:
         return text + self._between[-1]
 
 
+def lacks(row: Mapping[str, Any], name: str) -> bool | None:
+    """Whether a row has no such column; None where that cannot be seen, since the object around it is null."""
+    if name in row:
+        return False
+    value = find(row, name)
+    if value is MISSING:
+        return True
+    parents = (name[:at] for at, sign in enumerate(name) if sign == ".")
+    return None if value is None and any(find(row, parent) is None for parent in parents) else False
+
+
 def find(row: Mapping[str, Any], name: str) -> Any:
     """A value by its column's name, or else by a path with dots; None where something on the way is null."""
     if name in row:
@@ -107,12 +118,16 @@ def paths(row: Mapping[str, Any], depth: int = 3) -> list[str]:
 def unknown_column(option: str, name: str, there: Iterable[str], where: str) -> RecipeError:
     """One sentence: which columns there are, and the nearest name. option: as in `data.text_column is`."""
     there = list(dict.fromkeys(there))
-    listed = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
-    near = difflib.get_close_matches(name, there, n=1) or [
-        other for other in there if other.strip().casefold() == name.strip().casefold()
-    ]
-    meant = f"; did you mean {near[0]!r}?" if near else "; name one."
-    return RecipeError(f"{option} {name!r}, but the columns of {where} are {listed or 'none'}{meant}")
+    alike = [other for other in there if other.strip().casefold() == name.strip().casefold()]
+    near = alike or difflib.get_close_matches(name, there, n=1)
+    perhaps = f", perhaps {near[0]!r}" if near else ""
+    return RecipeError(f"{option} {name!r}, but the columns of {where} are {listed(there)}; name one{perhaps}.")
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """The first names, shortened."""
+    short = [name if len(name) <= 30 else f"{name[:27]}..." for name in names[:most]]
+    return ", ".join([*short, *(["..."] if len(names) > most else [])]) or "none"
 
 
 def _unescaped(text: str) -> str:

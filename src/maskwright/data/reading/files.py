@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from xxhash import xxh3_128
 
 from maskwright.data.reading.formats import How, ending_of, refusals
 from maskwright.errors import RecipeError
@@ -49,13 +50,16 @@ def found(patterns: Iterable[str], how: How, takes: Callable[[Path], bool]) -> F
     if not all_of.paths:
         named = ", ".join(repr(pattern) for pattern in patterns)
         more = "".join(f"; {note}" for note in all_of.notes())
-        raise RecipeError(f"{how.setting}: {named} holds no file that can be read{more}; name files.")
+        raise RecipeError(
+            f"{how.setting}: {named} holds no file that is read (by its ending: {', '.join(how.formats[1:])}){more}; name others."
+        )
     return all_of
 
 
 def content(path: Path, how: How) -> str:
-    """The hash of a file's bytes. It is computed whenever it is asked for: a time stamp says nothing about content."""
-    found = hashlib.blake2b(digest_size=16)
+    """The hash of a file's bytes, 128 bits at some GB/s, so that it is computed whenever it is asked for: a time stamp
+    says nothing about content."""
+    found = xxh3_128()
     block = bytearray(1 << 20)
     view = memoryview(block)
     with refusals(path, "text", how), path.open("rb", buffering=0) as file:
@@ -71,7 +75,11 @@ def _matches(pattern: str, asked: str, how: How) -> list[Path]:
         if not rest or os.path.exists(os.path.join(literal, alternative)):
             names = [os.path.join(literal, alternative)] if alternative else [literal]
         else:
-            names = sorted(glob.glob(os.path.join(glob.escape(literal), alternative), recursive=True))
+            names = glob.glob(os.path.join(glob.escape(literal), alternative), recursive=True)
+            shortest: dict[str, str] = {}  # of the names of one file, which a link to a folder above it multiplies
+            for name in sorted(names, key=len, reverse=True):
+                shortest[os.path.realpath(name)] = name
+            names = sorted(shortest.values())
         paths = [Path(name) for name in names if os.path.isfile(name) or os.path.isdir(name)]
         if not paths:
             part = f" ({alternative})" if alternative != rest else ""
@@ -135,5 +143,3 @@ def names_of(paths: list[Path]) -> list[str]:
     """Paths below the folder that they share: names that do not depend on where it lies."""
     shared = Path(os.path.commonpath([path.parent for path in paths]))
     return [os.fsencode(path.relative_to(shared).as_posix()).decode("utf-8", "replace") for path in paths]
-
-

@@ -39,8 +39,9 @@ _MAGIC = (
     (b"BZh", "bzip2", ".bz2"),
     (b"\xfd7zXZ\0", "xz", ".xz"),
     (b"\x28\xb5\x2f\xfd", "zstd", ".zst"),
-    (b"PK\x03\x04", "a zip archive", ".zip"),
     (b"PAR1", "parquet", ".parquet"),
+    (b"PK\x03\x04", "a zip archive or an office document", ""),
+    (b"%PDF-", "PDF", ""),
 )
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
           (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
@@ -73,10 +74,13 @@ class How:
         if not known:
             from encodings.aliases import aliases
 
-            names = {*aliases, *aliases.values(), "utf-8", "utf-16", "latin-1", "cp1252"}
-            near = difflib.get_close_matches(self.encoding.lower(), sorted(names), n=1)
-            meant = f"did you mean {near[0]}?" if near else "name one, such as utf-8, latin-1, cp1252 or utf-16."
-            raise RecipeError(f"{self.group}.encoding is {self.encoding!r}, which is no encoding of text; {meant}")
+            names = {*aliases, *aliases.values(), "utf-8", "utf-16", "latin-1", "cp1252"} - {self.encoding}
+            near = difflib.get_close_matches(str(self.encoding).lower(), sorted(names), n=1, cutoff=0.7)
+            perhaps = f"; perhaps {near[0]} is meant" if near else ""
+            raise RecipeError(
+                f"{self.group}.encoding is {self.encoding!r}, which is no encoding of text{perhaps}; name one, such as "
+                "utf-8, latin-1, cp1252 or utf-16."
+            )
 
     @property
     def group(self) -> str:
@@ -175,11 +179,8 @@ def decoded(path: Path, how: How, newline: str | None = "") -> Iterator[IO[str]]
         head = file.peek(16)[:16]
         for magic, name, ending in _MAGIC:
             if head.startswith(magic) and _really(name, head, path):
-                raise RecipeError(
-                    f"{how.setting}: {shown(path)} holds {name}, which its name does not say; let it end in {ending}."
-                )
-        if head.startswith(b"%PDF-"):
-            raise RecipeError(f"{how.setting}: {shown(path)} is a PDF, not text; give its text.")
+                cure = f"which its name does not say; let it end in {ending}" if ending else "not text; give its text"
+                raise RecipeError(f"{how.setting}: {shown(path)} holds {name}, {cure}.")
         codec = how.codec
         for mark, name in _MARKS:
             if codec in (f"{name}-le", f"{name}-be") and head.startswith(mark):

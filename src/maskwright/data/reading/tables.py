@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from maskwright.data.reading.column import MISSING, find, paths, unknown_column
+from maskwright.data.reading.column import MISSING, find, lacks, listed, paths, unknown_column
 from maskwright.data.reading.conll import sentences
 from maskwright.data.reading.formats import How, checked, decoded, refusals, shown
 from maskwright.errors import RecipeError
@@ -83,10 +83,9 @@ class Table:
                         raise ValueError(f"two columns are named {twice[0]!r}")
                     continue
                 if len(cells) != len(names):
-                    listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
                     raise RecipeError(
                         f"{self.how.setting}: line {first:,} of {shown(self.path)} has {len(cells)} columns and not "
-                        f"{len(names)} ({listed}); mend it{self._cure()}."
+                        f"{len(names)} ({listed(names)}); mend it{self._cure()}."
                     )
                 yield first, dict(zip(names, cells))
         except csv.Error as error:
@@ -101,27 +100,23 @@ class Table:
 
     def _objects(self, file: IO[str]) -> Iterator[tuple[int, Row]]:
         seen: Row = {}
-        missing = dict(self._options())
+        missing = {name: option for option, name in self.wanted or ()}
+        lacking: set[str] = set()
         rows: Iterable[tuple[int, Any]] = _json_lines(file) if self.kind == "jsonl" else _json(file)
-        some = False
         for count, (number, row) in enumerate(rows):
             if not isinstance(row, dict):
                 raise RecipeError(
                     f"{self.how.setting}: {self.place(number)} is {_short(row)}, no object with columns; mend it."
                 )
-            some = True
             if missing:
-                missing = {name: option for name, option in missing.items() if find(row, name) is MISSING}
+                lack = {name: lacks(row, name) for name in missing}
+                lacking |= {name for name, lacked in lack.items() if lacked}
+                missing = {name: option for name, option in missing.items() if lack[name] is not False}
                 if count < _NAMES:
-                    seen.update(row)
+                    seen.update((name, value) for name, value in row.items() if value is not None or name not in seen)
             yield number, row
-        if some and missing:
-            name, option = next(iter(missing.items()))
-            raise unknown_column(option, name, paths(seen), shown(self.path))
-
-    def _options(self) -> Iterator[tuple[str, str]]:
-        for option, name in self.wanted or ():
-            yield name, option
+        for name in lacking & missing.keys():
+            raise unknown_column(missing[name], name, paths(seen), shown(self.path))
 
     def _parquet(self) -> Iterator[tuple[int, Row]]:
         import pyarrow as pa
