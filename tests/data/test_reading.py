@@ -1,114 +1,275 @@
-"""How much of a text a tokenizer reads: counted on both sides, said, and refused where most of it is lost."""
+"""Files are found as they are named, and read as they are written, or refused in one sentence."""
 
 from __future__ import annotations
 
-import numpy as np
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import zipfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
-from maskwright.data import Packing, SavedTokenizer, TextFiles, TrainedTokenizer, prepare
-from maskwright.data.tokenizers.reading import Read, check_read, read
+from maskwright.data.reading import MISSING, Column, How, NotText, Table, content, found, kind_of, lines, whole
 from maskwright.errors import RecipeError
-
-SPECIAL = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
-UNKNOWN = {"unk_token": "[UNK]"}
-RUSSIAN = "Я знаю много людей, у которых нет прав."
-MIXED = "we know many people, and Том is one of them; they have no rights to know of"
+from maskwright.evaluation.source import Source
 
 
-def saved(path, model, **roles):
-    backend = Tokenizer(model)
-    backend.normalizer, backend.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=backend, **SPECIAL, **roles).save_pretrained(path)
-    return SavedTokenizer(str(path))
+def write(folder, name, text):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
 
 
-def letters(*more):
-    return [*SPECIAL.values(), *more, *"abcdefghijklmnopqrstuvwxyz,.;▁"]
+def rows(path, how=None, wanted=None):
+    how = how or How()
+    return [row for _, row in Table(path, kind_of(path, how), how, wanted)]
 
 
-def numbered(tokens):
-    return {token: number for number, token in enumerate(tokens)}
+# files
 
 
-def prepared(tmp_path, tokenizer, text):
-    """60 documents, each with the words of `text` in another order."""
-    lines = [" ".join(np.random.default_rng(seed).permutation(text.split())) for seed in range(60)]
-    (tmp_path / "text.txt").write_text("\n".join(lines), encoding="utf-8")
-    corpus = TextFiles(str(tmp_path / "text.txt"), document="line", heldout=0.2)
-    return prepare(corpus, tokenizer, Packing("concatenate", 16), ruler_length=16, cache=tmp_path / "cache")
+def names(patterns, folder):
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    paths = found([f"{folder}/{pattern}" for pattern in patterns], How(), lambda path: path.suffix != ".bin").paths
+    return [path.relative_to(folder).as_posix() for path in paths]
 
 
-def english(tmp_path):
-    pieces = numbered(["[UNK]", *letters(), *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")])
-    return saved(tmp_path / "t", models.WordPiece(pieces, unk_token="[UNK]"), **UNKNOWN)
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "place"
+    for name in ("a.txt", "b.txt", "c.md", "sub/d.txt", "sub/.hidden.txt", "sub/e.bin", ".git/f.txt", "my[data]/g.txt",
+                 "my{a,b}/h1.txt", "my{a,b}/h2.txt", "i[1].txt", "i1.txt"):  # fmt: skip
+        write(place, name, name)
+    (place / "empty").mkdir()
+    os.symlink(place / "sub", place / "sub" / "again")
+    os.symlink(place / "a.txt", place / "sub" / "z.txt")
+    return place
 
 
-def test_counts():
-    """Two documents, joined; an unknown word, a dropped one, and a character of two pieces."""
-    text = "ab xx жzz ab"
-    id_T, start_T, end_T = np.array([5, 1, 6, 7, 5]), np.array([0, 3, 6, 6, 10]), np.array([2, 5, 7, 7, 12])
-    found = read(text, id_T, start_T, end_T, unknown=1)
-    assert found == Read(tokens=5, unknown=1, characters=9, unread=4)
-    assert found.unknown_share == 0.2 and found.unread_share == 4 / 9
-    assert read(text, id_T, start_T, end_T, unknown=None) == Read(5, 0, 9, 2)
-    assert Read().unknown_share == Read().unread_share == 0.0
-    assert read("", *np.zeros((3, 0), int), 1) == Read()
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("?.txt", ["a.txt", "b.txt"]),
+        ("{a,b}.txt", ["a.txt", "b.txt"]),
+        ("{c.md,{b,a}.txt}", ["c.md", "b.txt", "a.txt"]),
+        ("sub", ["sub/d.txt", "sub/z.txt"]),
+        ("su*", ["sub/d.txt", "sub/z.txt"]),
+        ("my[data]/*.txt", ["my[data]/g.txt"]),
+        ("my[data]", ["my[data]/g.txt"]),
+        ("my{a,b}/h{2,1}.txt", ["my{a,b}/h2.txt", "my{a,b}/h1.txt"]),
+        ("i[1].txt", ["i[1].txt"]),
+        (["a.txt", "?.txt", "sub/z.txt"], ["a.txt", "b.txt"]),
+        ("sub/**/d.txt", ["sub/d.txt"]),
+    ],
+)
+def test_patterns(folder, pattern, expected):
+    assert names(pattern, folder) == expected
 
 
-def test_white_space_needs_no_token():
-    assert read("  a \n b ", np.array([1, 2]), np.array([2, 6]), np.array([3, 7]), 0).unread == 0
+def test_the_home_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    assert [path.name for path in found(["~/{a,b}.txt"], How(), bool).paths] == ["a.txt", "b.txt"]
 
 
-def test_said_from_a_thousandth_on():
-    assert check_read(Read(10_000, 9, 10_000, 9), "train") == []
-    (said,) = check_read(Read(1000, 20, 1000, 31), "heldout")
-    assert said.startswith("heldout documents: 2 % of the tokens are the unknown token and 3.1 % of the characters")
-    for most in (Read(100, 51, 1000, 400), Read(100, 0, 1000, 501)):
-        with pytest.raises(RecipeError, match=r"^the tokenizer cannot read the train documents: .* train one on this"):
-            check_read(most, "train")
+@pytest.mark.parametrize("pattern", ["none.txt", "*.none", "{a,none}.txt", "empty"])
+def test_nothing_there(folder, pattern):
+    with pytest.raises(RecipeError, match=r"^data.files: (no file matches|'.*empty' holds no file).*[.]$"):
+        names(pattern, folder)
 
 
-def test_a_language_that_the_tokenizer_does_not_know_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match=r"^the tokenizer cannot read the train documents: 8\d % of the tokens are"):
-        prepared(tmp_path, english(tmp_path), RUSSIAN)
+def test_a_hash_of_the_whole_content(tmp_path):
+    path = write(tmp_path, "a.txt", b"a" * (3 << 20))
+    first = content(path, How())
+    write(tmp_path, "a.txt", b"a" * ((3 << 20) - 1) + b"b")
+    assert content(path, How()) != first
 
 
-def test_unknown_words_are_counted_and_never_masked(tmp_path):
-    found = prepared(tmp_path, english(tmp_path), MIXED)
-    ids = found.train.take(np.arange(len(found.train)))["ids"]
-    unknown = found.tokenizer.unk_token_id
-    share = (ids == unknown).double().mean().item()
-    assert found.report["unknown_share"]["train"] == pytest.approx(share, rel=0.2) and share > 0.01
-    assert found.report["unread_share"]["heldout"] == 3 / len("".join(MIXED.split()))
-    assert found.figures["data/train_unknown_share"] == found.report["unknown_share"]["train"]
-    assert any("never masked" in note for note in found.report["notes"])
-    assert unknown in found.tokenizer.all_special_ids
+# text
 
 
-def test_a_tokenizer_that_drops_what_it_does_not_know_is_refused(tmp_path):
-    tokenizer = saved(tmp_path / "t", models.BPE(numbered(letters()), []))
-    with pytest.raises(RecipeError, match=r"of the characters stand under no token; train one on this text"):
-        prepared(tmp_path, tokenizer, RUSSIAN)
-    found = prepared(tmp_path, tokenizer, MIXED)
-    assert found.report["unknown_share"] == {"train": 0.0, "heldout": 0.0}
-    assert found.report["unread_share"]["train"] == 3 / len("".join(MIXED.split()))
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [("utf-8", "utf-8-sig"), ("latin-1", "latin-1"), ("cp1252", "cp1252"), ("utf-16", "utf-16"),
+     ("utf-16-le", "utf-16-le"), ("UTF8", "utf-8")],
+)  # fmt: skip
+def test_encodings(tmp_path, encoding, written):
+    mark = "\ufeff" if written.endswith("le") else ""
+    path = write(tmp_path, "a.txt", f"{mark}caf\u00e9\nb".encode(written))
+    assert list(lines(path, How(encoding=encoding))) == ["caf\u00e9", "b"]
+    table = write(tmp_path, "a.csv", f"{mark}text,n\ncaf\u00e9,1\n".encode(written))
+    assert rows(table, How(encoding=encoding)) == [{"text": "caf\u00e9", "n": "1"}]
+    assert Source(str(table), encoding=encoding).rows("text") == [{"text": "caf\u00e9", "n": "1"}]
 
 
-def test_a_tokenizer_that_stops_at_what_it_does_not_know_is_refused(tmp_path):
-    tokenizer = saved(tmp_path / "t", models.Unigram([(token, -1.0) for token in letters()]))
-    with pytest.raises(RecipeError, match=r"^the tokenizer has neither a piece nor an unknown token for some of this"):
-        prepared(tmp_path, tokenizer, RUSSIAN)
+def test_another_encoding_is_refused_with_the_place_and_the_cure(tmp_path):
+    long = write(tmp_path, "a.txt", b"x" * 200_001 + "caf\u00e9".encode("latin-1"))
+    with pytest.raises(RecipeError, match=r"is not UTF-8 text: byte 200,004 does not fit; .* data.encoding=cp1252, or"):
+        whole(long, How())
+    wide = write(tmp_path, "b.csv", "text\na\n".encode("utf-16"))
+    with pytest.raises(
+        RecipeError, match=r"byte 0 does not fit; it begins as utf-16 does, so set data.encoding=utf-16"
+    ):
+        rows(wide)
+    for name in ("utf-9", "hex", "rot13", "no such"):
+        with pytest.raises(RecipeError, match=f"^data.encoding is '{name}', which is no encoding of text.*; name one"):
+            How(encoding=name)
 
 
-@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
-def test_long_words_are_no_unknown_ones(tmp_path, kind):
-    """Lines of DNA."""
-    lines = ["".join(np.random.default_rng(seed).choice(list("ACGT"), 200)) for seed in range(60)]
-    (tmp_path / "dna.txt").write_text("\n".join(lines))
-    corpus = TextFiles(str(tmp_path / "dna.txt"), document="line", heldout=0.2)
-    found = prepare(corpus, TrainedTokenizer(kind, 320), Packing("document", 64), ruler_length=64, cache=tmp_path)
-    assert found.report["unread_share"] == {"train": 0.0, "heldout": 0.0}
-    assert found.report["unknown_share"] == {"train": 0.0, "heldout": 0.0}
-    assert "the tokenizer folds case" in found.report["notes"] and found.report["folded"] == ["case"]
+def compressors():
+    zstd = pytest.importorskip("zstandard")
+    return {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstd.compress}
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz", "zst"])
+def test_compressed_whole_in_parts_cut_and_misnamed(tmp_path, ending):
+    compress = compressors()[ending]
+    line = json.dumps({"text": "a"}).encode() + b"\n"
+    assert rows(write(tmp_path, f"a.ndjson.{ending}", compress(line) + compress(line))) == [{"text": "a"}] * 2
+    cut = write(tmp_path, f"cut.txt.{ending}", compress(b"some text " * 999)[:-5])
+    with pytest.raises(RecipeError, match=r"cut.txt.* cannot be read \(.+\); mend it or leave it out"):
+        whole(cut, How())
+    with pytest.raises(RecipeError, match=rf"a.txt holds .*, which its name does not say; let it end in .{ending}"):
+        whole(write(tmp_path, "a.txt", compress(b"text")), How())
+
+
+def test_zip_and_what_is_no_text(tmp_path):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("inner.txt", "text")
+    assert whole(write(tmp_path, "a.txt.zip", packed.getvalue()), How()) == "text"
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr("other.txt", "text")
+    with pytest.raises(RecipeError, match="holds 2 files and not one; unpack it"):
+        whole(write(tmp_path, "a.txt.zip", packed.getvalue()), How())
+    with pytest.raises(RecipeError, match="holds PDF, not text; give its text"):
+        whole(write(tmp_path, "a.txt", b"%PDF-1.7 ..."), How())
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "b.txt")
+    with pytest.raises(RecipeError, match="holds parquet, which its name does not say; let it end in .parquet"):
+        whole(tmp_path / "b.txt", How())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.txt", "text"), ("README", "text"), ("a.MD", "text"), ("part.001", "text"), ("a.ndjson.gz", "jsonl"),
+     ("a.jl", "jsonl"), ("a.PARQUET", "parquet"), ("a.b.csv", "csv"), ("a.xyz", ""), ("a.conllu", "conll"),
+     ("Letter to Mr. Smith", "text")],
+)  # fmt: skip
+def test_kinds_by_ending(tmp_path, name, kind):
+    assert kind_of(tmp_path / name, How()) == kind
+
+
+# tables
+
+
+def test_cells_are_text(tmp_path):
+    csv = write(tmp_path, "a.csv", 'text,lang\r\nnull,NA\r\n"two\nlines, ""q""",007\r\n\r\n1e5,\r\n')
+    assert rows(csv) == [{"text": "null", "lang": "NA"}, {"text": 'two\nlines, "q"', "lang": "007"},
+                         {"text": "1e5", "lang": ""}]  # fmt: skip
+    tsv = write(tmp_path, "a.tsv", 'text\tlang\n"I said\ten\n"no" then,\tnan\n')
+    assert rows(tsv) == [{"text": '"I said', "lang": "en"}, {"text": '"no" then,', "lang": "nan"}]
+    old = write(tmp_path, "b.csv", "text,lang\rone,en\r")
+    assert rows(old) == [{"text": "one", "lang": "en"}]
+    assert rows(write(tmp_path, "c.csv", f"text,n\n{'x' * 300_000},1\n"))[0]["text"] == "x" * 300_000
+
+
+@pytest.mark.parametrize("text", ['[{"text": "a"},\n {"text": "b"}]', '{"data": [{"text": "a"}, {"text": "b"}]}',
+                                  '{"text": "a"}\n{"text": "b"}\n', ' {"text":\n"a"} {"text": "b"}'])  # fmt: skip
+def test_layouts_of_json(tmp_path, text, monkeypatch):
+    path = write(tmp_path, "a.json", text)
+    assert rows(path) == [{"text": "a"}, {"text": "b"}]
+    monkeypatch.setattr("maskwright.data.reading.tables._CHUNK", 3)  # values that reach over what is read at once
+    assert rows(path) == [{"text": "a"}, {"text": "b"}]
+
+
+@pytest.mark.parametrize("kind", ["large_string", "dictionary", "binary"])
+def test_texts_of_parquet(tmp_path, kind):
+    values = pa.array(["a", None, "a"])
+    values = values.dictionary_encode() if kind == "dictionary" else values.cast(getattr(pa, kind)())
+    pq.write_table(pa.table({"text": values, "n": [1, 2, 3]}), tmp_path / "a.parquet")
+    found = rows(tmp_path / "a.parquet", wanted=[("data.text_column is", "text")])
+    assert [Column("text").text(row) for row in found] == ["a", None, "a"]
+    assert "n" not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("a.csv", "text,lang\none,en\ntwo\n", r"line 3 of .*a.csv has 1 columns and not 2 \(text, lang\); mend it"),
+        ("a.csv", 'text,lang\n"one,en\n', r"as csv \(line 2: a quotation mark is not closed; "),
+        ("a.csv", 'text,lang\n"one" he said,en\n', r"as csv \(line 2: .* the mark is doubled\)"),
+        ("a.csv", "text,text\none,en\n", "two columns are named 'text'"),
+        ("a.csv", "text\na\0b\n", "is binary, not text"),
+        (
+            "a.csv",
+            "Text,lang\none,en\n",
+            "is 'text', but the columns of .*a.csv are Text, lang; name one, perhaps 'Text'",
+        ),
+        ("a.jsonl", '{"text": "a"}\n{"text": "b",}\n', r"as jsonl \(line 2: "),
+        ("a.jsonl", '{"text": "a"}\n["b"]\n', r"as jsonl \(line 2 is no object\)"),
+        ("a.jsonl", '{"txt": "a"}\n', "but the columns of .*a.jsonl are txt; name one, perhaps 'txt'"),
+        ("a.jsonl", '{"text": ' + "[" * 100_000, "is nested too deeply"),
+        ("a.json", '[{"text": "a"},\n {"text": "b"}', r"as json \(line 2: the list is not closed\)"),
+        ("a.json", '[{"text": "a"},\n]', r"as json \(line 2: "),
+        ("a.json", '[{"text": "a"} {"text": "b"}]', r"line 1: a comma is missing between two rows"),
+        ("a.json", '[{"text": "a"}, "b"]', "row 2 of .*a.json is 'b', no object with columns"),
+    ],
+)
+def test_faults_name_file_and_line(tmp_path, name, text, sentence):
+    with pytest.raises(RecipeError, match=sentence) as error:
+        rows(write(tmp_path, name, text), wanted=[("data.text_column is", "text")])
+    assert "\n" not in str(error.value) and str(error.value).endswith(".") and len(str(error.value)) < 400
+
+
+def test_a_name_with_a_line_break_is_shown_in_one_line(tmp_path):
+    with pytest.raises(RecipeError) as error:
+        rows(write(tmp_path, "a\n'b.jsonl", "{"))
+    assert "\n" not in str(error.value) and "a\\n" in str(error.value)
+
+
+# columns
+
+
+@pytest.mark.parametrize(
+    ("spec", "row", "text"),
+    [
+        ("doc.text", {"doc": {"text": "a"}}, "a"),
+        ("doc.text", {"doc.text": "literal", "doc": {"text": "a"}}, "literal"),
+        ("a.b.c", {"a.b": {"c": "x"}}, "x"),
+        ("a.b.c", {"a": {"b.c": "x"}}, "x"),
+        ("doc.text", {"doc": None}, None),
+        ("doc.text", {"doc": {"text": None}}, None),
+        ("doc.text", {"doc": {"other": 1}}, MISSING),
+        ("doc.text", {"doc": "text"}, MISSING),
+        ("my text", {"my text": "a"}, "a"),
+        (r"{title}\n\n{body}", {"title": "T", "body": "B"}, "T\n\nB"),
+        (r"{title}\n\n{body}", {"title": None, "body": "B"}, "B"),
+        (r"{title}\n\n{body}", {"title": "T", "body": ""}, "T"),
+        (r"{title}\n\n{body}", {"title": "T"}, "T"),
+        (r"{title}\n\n{body}", {"title": None}, None),
+        (r"{title}\n\n{body}", {"other": 1}, MISSING),
+        ("<{a}, {b}; {c}>", {"a": "1", "c": 3}, "<1; 3>"),
+        ("{doc.year}: {{{t}}}", {"doc": {"year": 1984}, "t": "x"}, "1984: {x}"),
+    ],
+)
+def test_the_text_of_a_row(spec, row, text):
+    assert Column(spec).text(row) == text
+
+
+@pytest.mark.parametrize("value", [5, ["a"], {"a": "b"}, b"\xff", True])
+def test_anything_else_is_no_text(value):
+    with pytest.raises(NotText, match="'text' holds .*, not text"):
+        Column("text").text({"text": value})
+
+
+def test_a_row_of_an_evaluation_has_fields_and_templates_by_their_name(tmp_path):
+    path = write(tmp_path, "a.ndjson", json.dumps({"doc": {"text": "a", "label": 1}, "title": "T"}))
+    (row,) = Source(str(path)).rows("doc.text", "doc.label", "{title}: {doc.text}")
+    assert (row["doc.text"], row["doc.label"], row["{title}: {doc.text}"]) == ("a", 1, "T: a")
+    write(tmp_path, "b.csv", "x\n1\n")
+    assert len(Source(str(tmp_path)).rows()) == len(Source(f"{tmp_path}/{{a.ndjson,b.csv}}").rows()) == 2

@@ -221,6 +221,7 @@ def texts_of(corpus: Corpus, cache: Path, cleaning: Cleaning | None = None, proc
         with progress(f"read the documents of {corpus.name}", None):
             documents = corpus.documents(scratch)
         facts = split(documents, corpus.heldout, new, corpus.keep, rewriting, corpus.duplicates, processes)
+        facts["notes"] = [*corpus.notes, *facts["notes"]]
         del documents
         shutil.rmtree(scratch, ignore_errors=True)
         if cleaning:
