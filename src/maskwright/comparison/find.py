@@ -12,8 +12,7 @@ from maskwright.comparison.differences import said
 from maskwright.comparison.runs import MARKS, MISSING, Run, read_run
 from maskwright.errors import RecipeError
 from maskwright.tracking.jobs import rerun_command
-
-PLAN = "multirun.yaml"  # Hydra writes it when a multirun begins
+from maskwright.tracking.restart import PLAN
 
 
 def find(paths: Sequence[str | Path]) -> list[Run]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.data.corpus import digest
+from maskwright.data.kept import FOLDER
 from maskwright.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class TrainedTokenizer:
 
 
 class SavedTokenizer:
-    """A tokenizer made before: a folder, a tokenizer.json, a run folder (its export), or a name on the hub."""
+    """A tokenizer made before: a folder, a tokenizer.json, a run folder (finished or not), or a name on the hub."""
 
     def __init__(self, path: str | None = None) -> None:
         if not path:
@@ -141,7 +142,9 @@ class SavedTokenizer:
                 if isinstance(error, RecipeError):
                     raise
                 raise RecipeError(f"tokenizer.path={self.path} is not a tokenizer.json file; name one.") from error
-        if place.is_dir() and (place / "export").is_dir():
+        if (place / FOLDER / "tokenizer.json").is_file():
+            place = place / FOLDER
+        elif place.is_dir() and (place / "export").is_dir():
             place = _exported(place / "export")
         return _complete(self._auto(str(place) if place.exists() else self.path), self.path)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RecipeError
+from ..pasting import override
+from . import unfinished
 from .tables import rebuilt
 from .transplant import grown, sources
 
@@ -28,13 +30,16 @@ def located(init_from: str) -> str:
     for candidate in candidates:
         if (candidate / "config.json").is_file():
             return str(candidate)
+    if (start := unfinished.start_of(folder)) is not None:
+        return str(start)
     for candidate in candidates:
         inner = sorted(path.parent for path in candidate.glob("*/config.json"))
         if inner:
-            names = " or ".join(f"model.init_from={path}" for path in inner)
+            names = " or ".join(override("model.init_from", path) for path in inner)
             raise RecipeError(f"model.init_from={init_from} holds several models; choose {names}.")
     raise RecipeError(
-        f"model.init_from={init_from} holds no config.json; give a saved model or a finished run's folder."
+        f"model.init_from={init_from} holds no config.json; give a saved model, or the folder of a run that has a "
+        "checkpoint."
     )
 
 
@@ -123,10 +128,12 @@ def _pretrained(cls: Any, place: str, config: Any, recipe: ModelRecipe) -> tuple
     import torch
     from safetensors import SafetensorError
 
+    saved = unfinished.weights(place)
     try:
         return cls.from_pretrained(
-            place,
+            place if saved is None else None,
             config=config,
+            state_dict=saved,
             dtype=torch.float32,
             attn_implementation=recipe.attention,
             output_loading_info=True,
@@ -149,7 +156,7 @@ def _sources(recipe: ModelRecipe, place: str, config: Any, tokenizer: Any) -> tu
 
     Raises RecipeError for a tokenizer that the checkpoint does not fit.
     """
-    cure = f"choose tokenizer=saved tokenizer.path={place}"
+    cure = f"choose tokenizer=saved {override('tokenizer.path', place)}"
     theirs = _tokenizer(place)
     if theirs is not None:
         if theirs.get_vocab() == tokenizer.get_vocab():
