@@ -9,7 +9,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from maskwright.tracking.fresh import register  # imports nothing heavy
+from maskwright.tracking.fresh import register, with_choices  # imports nothing heavy
 
 ROOT = Path(__file__).resolve().parent
 os.environ.setdefault("MASKWRIGHT_ROOT", str(ROOT))
@@ -47,10 +47,11 @@ def main(cfg: DictConfig) -> float | None:
                 return pretrain(cfg, job.runtime.choices, folder, multirun_name(), tracked.reopen).get("ruler/loss")
             except AlreadyDone as done:
                 tracked.skip()
+                print(f"run folder {folder}: this run has finished; nothing is left to do", flush=True)
                 return done.figures.get("ruler/loss")
             except Preempted as stopped:
-                tracked.preempted(stopped.code or 1)
-                interrupted = bool(stopped.code)
+                interrupted = stopped.interrupted
+                tracked.preempted(130 if interrupted else 1)
     except RecipeError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -63,4 +64,5 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = with_choices(sys.argv[1:])
     main()

@@ -16,15 +16,16 @@ def hydra_text(text: str) -> str:
     if _PLAIN.fullmatch(text) and not _OTHER.fullmatch(text):
         return text
     text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # OmegaConf would look for a key
-    text = re.sub(r"(\\*)'", r"\1\1\\'", text)  # backslashes are doubled before a quotation mark only,
-    return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"  # the closing one included
+    mark = "'" if '"' in text else '"'  # a shell's words are in single ones
+    text = re.sub(rf"(\\*){mark}", rf"\1\1\\{mark}", text)  # backslashes are doubled before a quotation mark only,
+    return mark + re.sub(r"(\\+)$", r"\1\1", text) + mark  # the closing one included
 
 
 def override(key: str, value: str | Path) -> str:
     """`key=value` as one word of a shell.
 
     >>> print(override("resume", "runs/lr=0.01 b"))
-    'resume='"'"'runs/lr=0.01 b'"'"''
+    'resume="runs/lr=0.01 b"'
     """
     return shlex.quote(f"{key}={hydra_text(str(value))}")
 

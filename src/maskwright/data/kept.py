@@ -52,7 +52,6 @@ class KeptTokenizer:
 
         from maskwright.data.tokenizers import fingerprint
 
-        plain: dict[str, Any] = {}
         try:
             found = AutoTokenizer.from_pretrained(str(self.folder))
             if fingerprint(found) == self.fingerprint:
@@ -60,7 +59,8 @@ class KeptTokenizer:
         except Exception:  # whatever transformers makes of it, the file itself says what the tokenizer does
             pass
         settings = json.loads((self.folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        plain = {key: _text(value) for key, value in settings.items() if key.endswith("_token") and value is not None}
+        tokens = {key: value for key, value in settings.items() if key.endswith("_token") and value is not None}
+        plain: dict[str, Any] = {key: _text(value) for key, value in tokens.items()}
         found = PreTrainedTokenizerFast(tokenizer_file=str(self.folder / _BACKEND), **plain)
         if fingerprint(found) != self.fingerprint:
             raise Refused(

@@ -6,7 +6,9 @@ Hydra asks while it starts, so nothing heavy is imported here.
 from __future__ import annotations
 
 import itertools
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from maskwright.tracking.jobs import first_process, read_status
@@ -51,6 +53,26 @@ def fresh_folder(wanted: str) -> str:
         _claimed[wanted] = str(folder)
         break
     return _claimed[wanted]
+
+
+def with_choices(words: Sequence[str]) -> list[str]:
+    """The words of a command line, and for `resume=<folder>` the choices of that run in every group of which a setting
+    is named, so that Hydra knows `data.files` of a run that was begun with data=text."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser, keys, named = OverridesParser.create(), [word.lstrip("+~").partition("=")[0] for word in words], None
+    try:
+        for word in words:
+            if word.startswith("resume="):
+                named = str(parser.parse_override(word).value())
+        folder = latest(OUTPUTS) if named == LATEST else Path(named or "")
+        kept = json.loads((folder / "run.json").read_text(encoding="utf-8")) if named and folder else {}
+        choices = {group: option for group, option in kept.get("choices", {}).items() if option not in (None, "null")}
+    except (HydraException, OSError, ValueError):
+        return list(words)
+    groups = dict.fromkeys(key.partition(".")[0] for key in keys if "." in key)
+    return [*words, *(f"{group}={choices[group]}" for group in groups if group in choices and group not in keys)]
 
 
 def latest(outputs: str | Path) -> Path | None:

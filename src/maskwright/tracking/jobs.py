@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def tracked_job(folder: str | Path) -> Iterator[Job]:
     log = folder / (f"error-rank-{_rank()}.log" if job.silent else "error.log")
     before = _Before(job, log)
     log.unlink(missing_ok=True)
-    if any(word.startswith("resume=") for word in overrides) and before.status.get("overrides"):
+    if _names_a_run(overrides) and before.status.get("overrides"):
         overrides, number = before.status["overrides"], before.status.get("job")  # what the run began with
     told = {"job": number, "overrides": overrides, "command": rerun_command(folder, overrides)}
     job.begins(told, before.finished)
@@ -189,7 +189,8 @@ def run_on_devices(folder: str | Path, processes: int, script: str | Path, resum
     """Run this job of a multirun as `processes` processes of its own (torchrun), into the same folder.
 
     In a multirun Lightning's own launcher would start every process on the whole sweep again. The children run the
-    same overrides as a single run, or go on with the run in the folder `resume`. Returns their metrics.json, empty when they were asked to stop before its end.
+    same overrides as a single run, or go on with the run in the folder `resume`. Returns their metrics.json, empty when
+    they were asked to stop before its end.
 
     Raises:
         JobFailed: they ended with an error.
@@ -291,6 +292,21 @@ def _task() -> tuple[list[str], int | None]:
     config = HydraConfig.get()
     number = None if not in_multirun() or OmegaConf.is_missing(config.job, "num") else config.job.num
     return [str(word) for word in config.overrides.task], number
+
+
+def task_words(folder: str | Path) -> list[str]:
+    """The words that the run in `folder` was begun with, and those of a resume, where they say more."""
+    words = _task()[0]
+    if _names_a_run(words):
+        more = [word for word in words if not word.startswith("trainer.max_steps=")]
+        words = [*read_status(folder).get("overrides", []), *more]
+    kept = [word for word in words if not word.startswith("resume=")]
+    return list({word.lstrip("+~").partition("=")[0]: word for word in kept}.values())
+
+
+def _names_a_run(words: Sequence[str]) -> bool:
+    """Whether a command's words go on with a run by name, and do not say its recipe."""
+    return any(word.startswith("resume=") and word != "resume=auto" for word in words)
 
 
 def first_process() -> bool:

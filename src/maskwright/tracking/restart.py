@@ -40,9 +40,26 @@ def other_plan(hydra: Mapping[str, Any], folder: Path) -> str | None:
     if _plan(then) == _plan(hydra):
         return None
     return (
-        f"{folder} holds a multirun of another command; restart that one with: {restart(then, folder)} - or choose another "
-        "hydra.sweep.dir."
+        f"{folder} holds a multirun of another command; restart that one with: {restart(then, folder)} - or choose "
+        "another hydra.sweep.dir."
     )
+
+
+def planned(plan: Path) -> list[list[str]]:
+    """The overrides of every job of a multirun, from its multirun.yaml; empty for sweepers that choose as they go."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        hydra: Any = yaml.safe_load(plan.read_text(encoding="utf-8"))["hydra"]
+        if not hydra["sweeper"]["_target_"].endswith(".BasicSweeper"):
+            return []
+        words = [f"{key}={value}" for key, value in (hydra["sweeper"].get("params") or {}).items()]
+        parsed = OverridesParser.create().parse_overrides([*words, *hydra["overrides"]["task"]])
+        return BasicSweeper.split_arguments(parsed, None)[0]
+    except (OSError, KeyError, TypeError, yaml.YAMLError, HydraException):
+        return []
 
 
 def _plan(hydra: Mapping[str, Any]) -> tuple[Any, list[str]]:

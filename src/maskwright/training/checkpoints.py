@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from maskwright.errors import RecipeError
-from maskwright.models.steps import NAME, listed, name, newest, whole
+from maskwright.models.steps import NAME, listed, name, whole
 from maskwright.training.health import FULL, WATCHED, refuse_broken
 
 

@@ -30,7 +30,7 @@ from maskwright.tracking.secrets import without_secrets
 from maskwright.tracking.writing import write_text
 from maskwright.training import checkpoints
 from maskwright.training.lengthened import KEY, lengthened, set_aside
-from maskwright.training.moved import movable
+from maskwright.training.moved import keep_moved, movable
 
 _LEFT = ("tokenizer", "start", "exports")  # what a run writes before its first checkpoint
 
@@ -110,22 +110,29 @@ class RunFolder:
             unfinished.recall_starts(objective.exports(), self.path)
 
     def go_on(
-        self, cfg: DictConfig, facts: Mapping[str, Any], step: int, steps: int
+        self, cfg: DictConfig, facts: Mapping[str, Any], done: int, planned: int
     ) -> tuple[dict[str, Any], list[str]]:
-        """Write down what a resume has changed; the facts of it for run.json, and lines that say so."""
-        self.write(cfg)
-        if steps == facts["steps"]:
+        """Write down what a resume after `done` steps has changed: where files lie, and the `planned` steps in all.
+
+        Returns what is new in run.json, and lines that say so.
+        """
+        saved = OmegaConf.load(self.config)
+        assert isinstance(saved, DictConfig)
+        more = planned != facts["steps"]
+        moved = keep_moved(saved, cfg)
+        for key in (KEY, "trainer.max_epochs", "phases") if more else ():
+            OmegaConf.update(saved, key, OmegaConf.select(cfg, key), merge=False)
+        if moved or more:
+            self.write(saved)
+        if not more:
             return {}, []
         before, ended = facts["steps"], self.ended
-        kept = set_aside(self.path, step) if ended else None
-        (self.path / "metrics.json").unlink(missing_ok=True)
-        change = {"at": step, "from": before, "to": steps, "learning_rate": "anew" if ended else "over the new total"}
-        rate = "warms up and falls again over the added steps" if ended else "follows its schedule over the new total"
-        lines = [
-            f"lengthened from {before:,} to {steps:,} steps: the learning rate {rate}; masking rates move over all"
-        ]
-        lines += [f"the network after step {step:,} is kept in {kept}"] if kept else []
-        return {"steps": steps, "lengthened": [*facts.get("lengthened", ()), change]}, lines
+        kept = set_aside(self.path, done) if ended else None
+        change = {"at": done, "from": before, "to": planned, "learning_rate": "anew" if ended else "over all steps"}
+        rate = "warms up and falls again over the added ones" if ended else "follows its schedule over all of them"
+        lines = [f"lengthened from {before:,} to {planned:,} steps: the learning rate {rate}"]
+        lines += [f"the network after step {done:,} is kept in {kept}"] if kept else []
+        return {"steps": planned, "lengthened": [*facts.get("lengthened", ()), change]}, lines
 
     @contextmanager
     def held(self, patience: float = 15.0) -> Iterator[None]:
@@ -167,8 +174,8 @@ class _Holder(nn.Module):
 
 
 def resumed(folder: str | Path, cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The config of the run in `folder`, with what may change taken from `cfg`: how it is run and shown, where its files
-    lie, and more steps.
+    """The config of the run in `folder`, with what may change taken from `cfg`: how it is run and shown, where its
+    files lie, and more steps.
 
     Raises Refused when there is no run, or when `overrides` (the command line) would change it.
     """

@@ -1,4 +1,4 @@
-"""Which run, if any, a command goes on with: `resume=<folder>`, `latest`, `auto`, and the jobs of a restarted multirun."""
+"""Which run, if any, a command goes on with: `resume=<folder>`, latest, auto, and the jobs of a restarted multirun."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from maskwright.errors import Refused
 from maskwright.pasting import override
-from maskwright.tracking.jobs import read_status
+from maskwright.tracking.fresh import LATEST, OUTPUTS
 from maskwright.tracking.restart import is_free
 from maskwright.training.folder import RunFolder, plain, resumed
-from maskwright.training.moved import movable
+from maskwright.training.moved import leaves, movable
 
 AUTO = "auto"
 
@@ -34,6 +34,10 @@ def going_on(cfg: DictConfig, folder: Path, overrides: Sequence[str], multirun: 
     (or none with a checkpoint), and raises AlreadyDone where it has finished. Raises Refused when the folder holds
     another run, or when `resume` names none.
     """
+    if cfg.resume == LATEST:
+        if not (folder / "config.yaml").exists():  # the folder that was found, or a fresh one
+            raise Refused(f"resume={LATEST} finds no unfinished run below {OUTPUTS}/; name one by its folder.")
+        return resumed(folder, cfg, overrides)
     if cfg.resume and cfg.resume != AUTO:
         return resumed(cfg.resume, cfg, overrides)
     run, beginning = RunFolder(folder), cfg.copy()
@@ -42,17 +46,19 @@ def going_on(cfg: DictConfig, folder: Path, overrides: Sequence[str], multirun: 
         return beginning
     refuse_another(run, beginning, multirun)
     figures = run.path / "metrics.json"
-    if figures.exists() and read_status(folder).get("state", "finished") in ("finished", "running"):
+    if figures.exists():  # what a run writes last
         raise AlreadyDone(json.loads(figures.read_text(encoding="utf-8")))
-    free = [word for word in overrides if is_free(word.lstrip("+~").partition("=")[0].partition("@")[0])]
-    return resumed(folder, cfg, free)
+    saved = OmegaConf.load(run.config)
+    keys = {word: word.lstrip("+~").partition("=")[0].rpartition("@")[2] for word in overrides}
+    may = [word for word, key in keys.items() if is_free(key) or movable(key, OmegaConf.select(saved, key))]
+    return resumed(folder, cfg, may)
 
 
 def refuse_another(run: RunFolder, cfg: DictConfig, multirun: bool) -> None:
     """Raises Refused when a run's recipe is not the one in `cfg`; steps that were added to it do not count."""
     saved = OmegaConf.load(run.config)
     assert isinstance(saved, DictConfig)
-    then, now = _leaves(plain(saved)), _leaves(plain(cfg))
+    then, now = dict(leaves(plain(saved))), dict(leaves(plain(cfg)))
     added = bool((run.recorded() or {}).get("lengthened"))
     for key in sorted(then.keys() | now.keys()):
         if is_free(key) or movable(key, then.get(key)) or then.get(key, _Absent) == now.get(key, _Absent):
@@ -74,11 +80,3 @@ class _Absent:
 
 def _said(values: dict[str, Any], key: str) -> str:
     return f"{key}={values[key]}" if key in values else f"no {key}"
-
-
-def _leaves(node: Any, key: str = "") -> dict[str, Any]:
-    if not isinstance(node, dict) or (not node and key):
-        return {key: node}
-    return {
-        k: v for name, value in node.items() for k, v in _leaves(value, f"{key}.{name}" if key else str(name)).items()
-    }

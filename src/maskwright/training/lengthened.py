@@ -46,8 +46,8 @@ def lengthened(saved: DictConfig, folder: Path, text: str, steps: int, done: int
         return saved
     if number < steps or number <= done:
         raise Refused(
-            f"{KEY}={text} is less than the {steps:,} steps that the run has planned; give more, or go on as it is with "
-            f"{go_on}."
+            f"{KEY}={text} makes fewer steps than the {steps:,} that the run has planned; give more, or go on as it is "
+            f"with {go_on}."
         )
     changed = saved.copy()
     if ended:

@@ -25,10 +25,21 @@ def movable(key: str, value: Any) -> bool:
     return isinstance(value, str) and key.rpartition(".")[2] in _NAMES and key.partition(".")[0] not in _OTHERS
 
 
+def keep_moved(saved: DictConfig, cfg: DictConfig) -> bool:
+    """Put into `saved` where files lie by `cfg`; whether any has moved."""
+    places = {key: OmegaConf.select(cfg, key) for key in _DATA}
+    places |= {key: value for key, value in leaves(OmegaConf.to_container(cfg, resolve=True)) if movable(key, value)}
+    moved = {key: place for key, place in places.items() if OmegaConf.select(saved, key) not in (place, None)}
+    for key, place in moved.items():
+        OmegaConf.update(saved, key, place, merge=False)
+    return bool(moved)
+
+
 def named_files(cfg: DictConfig) -> dict[str, str]:
     """By key, the sha256 of each file or folder that the recipe names beside the corpus."""
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    return {key: _sha256(place) for key, place in _places(plain)}
+    values = leaves(OmegaConf.to_container(cfg, resolve=True))
+    named = {key: Path(value).expanduser() for key, value in values if movable(key, value) and key not in _DATA}
+    return {key: _sha256(place) for key, place in named.items() if place.exists()}
 
 
 def refuse_other_files(recorded: Mapping[str, str], cfg: DictConfig) -> None:
@@ -38,18 +49,21 @@ def refuse_other_files(recorded: Mapping[str, str], cfg: DictConfig) -> None:
         if now.get(key) != content:
             what = "has other content than" if key in now else "is no longer where it was"
             raise Refused(
-                f"The run cannot go on: {key} ({OmegaConf.select(cfg, key)}) {what} when it began; put the old file back, "
-                f"or say with {key}=<path> where it lies now."
+                f"The run cannot go on: {key} ({OmegaConf.select(cfg, key)}) {what} when it began; put the old file "
+                f"back, or say with {key}=<path> where it lies now."
             )
 
 
-def _places(node: Any, key: str = "") -> Iterator[tuple[str, Path]]:
-    parts = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for name, value in parts:
-        inner = f"{key}.{name}" if key else str(name)
-        if movable(inner, value) and inner not in _DATA and Path(value).expanduser().exists():
-            yield inner, Path(value).expanduser()
-        yield from _places(value, inner)
+def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested dicts and lists by their keys, as OmegaConf selects them: `corruption.stages[1].table`."""
+    if isinstance(node, dict) and (node or not key):
+        for name, value in node.items():
+            yield from leaves(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list) and node:
+        for number, value in enumerate(node):
+            yield from leaves(value, f"{key}[{number}]")
+    else:
+        yield key, node
 
 
 def _sha256(place: Path) -> str:

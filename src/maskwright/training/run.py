@@ -51,6 +51,7 @@ class Preempted(SystemExit):
     (Ctrl-C)."""
 
     def __init__(self, interrupted: bool) -> None:
+        self.interrupted = interrupted
         super().__init__(130 if interrupted else 0)
 
 
@@ -92,6 +93,8 @@ def _pretrain(
         run.clear() if cfg.resume else run.begin(cfg, choices)
 
     console = Console(highlight=False)
+    if _first_process():
+        console.print(escape(_folder_line(run, group)), soft_wrap=True)
     prepared = recipe.prepare(cfg)
     if known:
         refuse_other_data(known["fingerprints"], prepared.fingerprints)
@@ -148,7 +151,6 @@ def _pretrain(
             more, said = run.go_on(cfg, known, step_of(checkpoint), data.steps)
             facts |= more
         run.record(facts)
-        console.print(escape(_folder_line(run, group)), soft_wrap=True)
         left = per_token * _tokens(data, step or 0)
         console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
         console.print(f"[dim]{prepared.summary}[/dim]")
