@@ -15,9 +15,10 @@ from omegaconf import OmegaConf
 from maskwright.pasting import command, hydra_text, override
 
 ODD = (
-    "outputs/2026-01-31/12-00-00", "a=1", "a b", " a ", "it's", 'say "so"', "both ' and \"", "[a]", "{a}", "a,b", "(a)", "~/a",
-    "$HOME", "a${seed}", "a\\${seed}", "a\\", "a\\b", "a\\'b", 'a\\"b', "größe", "日本", "null", "True", "12", "1e3", ".5",
-    "nan", "-inf", "1_0", "12:30", "a:b", "-x", "x-", "choice(1)", "a#b", "a;b", "a&b", "*", "",
+    "outputs/2026-01-31/12-00-00", "a=1", "a b", " a ", "it's", 'say "so"', "both ' and \"", "[a]", "{a}", "a,b",
+    "(a)", "~/a", "$HOME", "a${seed}", "a\\${seed}", "a\\", "a\\b", "a\\'b", 'a\\"b', "größe", "日本", "null",
+    "True", "12", "1e3", ".5", "nan", "-inf", "1_0", "12:30", "a:b",
+    "-x", "x-", "choice(1)", "a#b", "a;b", "a&b", "*", "",
 )  # fmt: skip
 PARSER = OverridesParser.create()
 

@@ -215,6 +215,16 @@ def test_a_failed_job_is_marked_the_others_go_on_and_it_runs_again_alone(tmp_pat
     assert states(tmp_path / "all") == ["finished"] * 3 and read_status(tmp_path / "all" / "0") == before
 
 
+def test_a_multirun_in_the_folder_of_another_is_refused_before_anything_is_touched(tmp_path, start):
+    assert start("-m", "x=1,3")[0] == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "all").rglob("*") if path.is_file()}
+    code, _, said = start("-m", "x=1,3,7")
+    command = f"python train.py -m x=1,3 hydra.sweep.dir={tmp_path / 'all'}"
+    assert code == 2 and f"holds a multirun of another command; restart that one with: {command} - or" in said
+    assert {path: path.read_bytes() for path in (tmp_path / "all").rglob("*") if path.is_file()} == before
+    assert start("-m", "x=1,3")[0] == 0
+
+
 def test_a_multirun_without_failures_exits_0_and_a_single_run_fails_loudly(tmp_path, start):
     assert start("-m", "x=1,3")[0] == 0
     code, _, err = start("x=2")

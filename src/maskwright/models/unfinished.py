@@ -39,7 +39,9 @@ def describe(networks: Mapping[str, Network], whole: nn.Module, tokenizer: Any, 
             config = json.loads(network.hf.config.to_json_string(use_diff=False))
             place = work / below
             place.mkdir(exist_ok=True)
-            kept = {key: value for key, value in config.items() if key not in _LABELS}
+            named = _LABELS if network.head == "classify" else ()
+            kept = {key: value for key, value in config.items() if key not in named}
+            kept["architectures"] = [type(network.hf).__name__]
             (place / "config.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
             tables = {name: parameters[id(table.base)] for name, table in disentangled(network.hf).items()}
             facts[below] = {"module": modules[id(network.hf)], "start": network.start, "tables": tables}

@@ -142,9 +142,11 @@ def of_this_run(
     commands = []
     if measured is not None:
         commands.append(("its figures at other rates and units", command("evaluate.py", run=measured)))
-    commands.append(("the masks that it was trained on", command("show_masks.py", *words)))
+    alone = not any(word.startswith("sweeps=") for word in words)  # which would begin its whole multirun
+    if alone:
+        commands.append(("the masks that it was trained on", command("show_masks.py", *words)))
     commands.append(("as many steps again", f"{command('train.py', resume=folder)} trainer.max_steps=+{steps}"))
-    if not lengthened:
+    if alone and not lengthened:
         commands.append(("the same recipe under other seeds", command("train.py", "-m", *_unseeded(words), "seed=2,3")))
     return commands
 

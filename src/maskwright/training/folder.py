@@ -29,7 +29,7 @@ from maskwright.tracking.restart import PLAN, is_free, restart_command
 from maskwright.tracking.secrets import without_secrets
 from maskwright.tracking.writing import write_text
 from maskwright.training import checkpoints
-from maskwright.training.lengthened import KEY, lengthened, set_aside
+from maskwright.training.lengthened import KEY, STEPS, lengthened, set_aside
 from maskwright.training.moved import keep_moved, movable
 
 _LEFT = ("tokenizer", "start", "exports")  # what a run writes before its first checkpoint
@@ -109,6 +109,12 @@ class RunFolder:
         if unfinished.start_of(self.path) is not None:
             unfinished.recall_starts(objective.exports(), self.path)
 
+    def lengthens(self, cfg: DictConfig, facts: Mapping[str, Any], planned: int) -> bool:
+        """Whether a resume asks for other steps than the run had, the `planned` ones in all."""
+        saved = OmegaConf.load(self.config)
+        asked, had = ([OmegaConf.select(node, key) for key in STEPS] for node in (cfg, saved))
+        return planned != facts["steps"] or asked != had
+
     def go_on(
         self, cfg: DictConfig, facts: Mapping[str, Any], done: int, planned: int
     ) -> tuple[dict[str, Any], list[str]]:
@@ -118,9 +124,9 @@ class RunFolder:
         """
         saved = OmegaConf.load(self.config)
         assert isinstance(saved, DictConfig)
-        more = planned != facts["steps"]
+        more = self.lengthens(cfg, facts, planned)
         moved = keep_moved(saved, cfg)
-        for key in (KEY, "trainer.max_epochs", "phases") if more else ():
+        for key in STEPS if more else ():
             OmegaConf.update(saved, key, OmegaConf.select(cfg, key), merge=False)
         if moved or more:
             self.write(saved)

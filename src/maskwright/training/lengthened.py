@@ -19,6 +19,7 @@ from maskwright.pasting import command
 from maskwright.training.phases import asked
 
 KEY = "trainer.max_steps"
+STEPS = (KEY, "trainer.max_epochs", "phases")  # what decides the steps
 _LEFT = ("metrics.json", "evaluation")  # what speaks of the network in export/
 
 
@@ -42,7 +43,7 @@ def lengthened(saved: DictConfig, folder: Path, text: str, steps: int, done: int
                 f"finish with {go_on}, or give the steps in all as {KEY}=<number>."
             )
         number += done
-    if number == steps and not (ended and done < steps):
+    elif number == steps:
         return saved
     if number < steps or number <= done:
         raise Refused(

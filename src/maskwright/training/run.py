@@ -146,7 +146,7 @@ def _pretrain(
     said: list[str] = []
     if _first_process():
         if known and checkpoint:
-            if data.steps != known["steps"]:
+            if run.lengthens(cfg, known, data.steps):
                 lengthening()
             more, said = run.go_on(cfg, known, step_of(checkpoint), data.steps)
             facts |= more
