@@ -37,4 +37,9 @@ def command(*words: str, **values: str | Path) -> str:
     'python train.py resume=outputs/2026-01-31/12-00-00'
     """
     keys = [override(key.replace("__", "."), value) for key, value in values.items()]
-    return " ".join(["python", *map(shlex.quote, words), *keys])
+    return " ".join(["python", *map(_shell_text, words), *keys])
+
+
+def _shell_text(word: str) -> str:
+    """A word for the shell; in double quotation marks where it holds single ones and nothing that they leave alive."""
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!\n') else shlex.quote(word)

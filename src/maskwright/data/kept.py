@@ -53,7 +53,7 @@ class KeptTokenizer:
         from maskwright.data.tokenizers import fingerprint
 
         try:
-            found = AutoTokenizer.from_pretrained(str(self.folder))
+            found: Any = AutoTokenizer.from_pretrained(str(self.folder))
             if fingerprint(found) == self.fingerprint:
                 return found
         except Exception:  # whatever transformers makes of it, the file itself says what the tokenizer does

@@ -26,8 +26,8 @@ class DisentangledEmbedding(nn.Embedding):
         self._base = (base,)  # in a tuple: the table belongs to the other network, not to this module
 
     @property
-    def base(self) -> nn.Parameter:
-        """The other network's table."""
+    def base(self) -> Tensor:
+        """The other network's table: its parameter itself."""
         return self._base[0].weight
 
     @property

@@ -68,10 +68,11 @@ def leave(
             fill_ins.show(fill_ins.fill_ins(ruled[0], prepared.tokenizer, sentences), console)
     if in_multirun():  # whose report says what comes next, once
         return
-    below = {id(network): below for below, network in objective.exports().items()}
-    fill = sentences[0] if ruled and sentences and not below.get(id(ruled[0]), "other") else None
+    folders = {id(network): folder for folder, network in objective.exports().items()}
+    inside = folders.get(id(ruled[0])) if ruled else None  # of the network that the ruler looks at
+    fill = sentences[0] if sentences and inside == "" else None
     own = objective.exports()[""].family.library != "transformers"
-    measured = run.export / below[id(ruled[0])] if ruled and below.get(id(ruled[0])) else run.path
+    measured = None if inside is None else run.export / inside if inside else run.path
     more = "lengthened" in (run.recorded() or {})
-    others = screen.of_this_run(run.path, task_words(run.path), metrics["steps"], measured if ruled else None, more)
+    others = screen.of_this_run(run.path, task_words(run.path), metrics["steps"], measured, more)
     screen.show_next(screen.next_commands(run.path, fill, others, own), console)
