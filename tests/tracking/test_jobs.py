@@ -70,6 +70,13 @@ def test_what_does_not_go_with_a_failed_run_leaves_it_as_it_was(tmp_path):
     assert read_status(tmp_path)["error"] == "ValueError: other" and "other" in (tmp_path / "error.log").read_text()
 
 
+def test_a_folder_that_holds_no_run_gets_no_mark(tmp_path):
+    """As the folder of a multirun that was named by mistake: compare.py would take it for a run."""
+    with pytest.raises(Refused), tracked_job(tmp_path):
+        raise Refused("it holds a multirun")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_exit_code_decides(tmp_path):
     for code, state in ((0, "finished"), (None, "finished"), (2, "failed")):
         with pytest.raises(SystemExit), tracked_job(tmp_path / str(code)):

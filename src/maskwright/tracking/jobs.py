@@ -108,6 +108,8 @@ def tracked_job(folder: str | Path) -> Iterator[Job]:
         with contextlib.suppress(OSError):  # the disk may be full; the error itself goes on
             if before.finished or (before.status and isinstance(_cause(error), Refused)):
                 before.restore(job, {"at": time.time(), "error": sentence(error), **told})
+            elif isinstance(_cause(error), Refused) and not multirun:
+                (folder / STATUS).unlink(missing_ok=True)  # no run of ours, such as a multirun's folder after resume=
             else:
                 job.write("failed", ended=time.time(), error=sentence(error), command=rerun_command(folder, overrides))
                 if not log.exists() and folder.is_dir():  # the job's own processes may have written theirs

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from maskwright.errors import RecipeError
 from maskwright.models.steps import NAME, listed, name, whole
+from maskwright.models.steps import newest as newest
 from maskwright.training.health import FULL, WATCHED, refuse_broken
 
 
