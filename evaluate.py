@@ -9,16 +9,22 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from maskwright.tracking.fresh import register  # imports nothing heavy
+
 os.environ.setdefault("MASKWRIGHT_ROOT", str(Path(__file__).resolve().parent))
 
 
 def _folder(run: str | None, name: str | None, suite: str, fresh: str) -> str:
-    from maskwright.evaluation.places import results_folder  # imports nothing heavy
+    # these import nothing heavy
+    from maskwright.evaluation.places import results_folder
+    from maskwright.tracking.fresh import fresh_folder
 
-    return results_folder(run, name or suite, fresh)
+    folder = results_folder(run, name or suite, fresh)
+    return fresh_folder(folder) if folder == fresh and fresh.startswith("outputs/") else folder
 
 
 OmegaConf.register_new_resolver("results_folder", _folder, replace=True)
+register()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")

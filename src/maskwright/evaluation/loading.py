@@ -14,6 +14,7 @@ from maskwright.models import ModelRecipe
 from maskwright.models.checkpoint import located
 from maskwright.models.families import FAMILIES
 from maskwright.models.tables import missing
+from maskwright.pasting import override
 
 _HEADS = {
     "ForMaskedLM": "mlm",
@@ -44,7 +45,7 @@ def load(run: str, device: torch.device | str = "cpu") -> Subject:
             head=head,
             length=_length(config, tokenizer),
             name=f"run={run}",
-            other=f"run={other}" if head == "detect" and Path(other, "config.json").exists() else None,
+            other=override("run", other) if head == "detect" and Path(other, "config.json").exists() else None,
         )
         network = _network(place, config, subject)
     except RecipeError as error:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RecipeError
+from ..pasting import override
 from ..tokenids import table_rows
+from . import unfinished
 from .tables import rebuilt
 from .transplant import grown, sources
 
@@ -29,13 +31,16 @@ def located(init_from: str) -> str:
     for candidate in candidates:
         if (candidate / "config.json").is_file():
             return str(candidate)
+    if (start := unfinished.start_of(folder)) is not None:
+        return str(start)
     for candidate in candidates:
         inner = sorted(path.parent for path in candidate.glob("*/config.json"))
         if inner:
-            names = " or ".join(f"model.init_from={path}" for path in inner)
+            names = " or ".join(override("model.init_from", path) for path in inner)
             raise RecipeError(f"model.init_from={init_from} holds several models; choose {names}.")
     raise RecipeError(
-        f"model.init_from={init_from} holds no config.json; give a saved model or a finished run's folder."
+        f"model.init_from={init_from} holds no config.json; give a saved model, or the folder of a run that has a "
+        "checkpoint."
     )
 
 
@@ -124,10 +129,12 @@ def _pretrained(cls: Any, place: str, config: Any, recipe: ModelRecipe) -> tuple
     import torch
     from safetensors import SafetensorError
 
+    saved = unfinished.weights(place)
     try:
         return cls.from_pretrained(
-            place,
+            place if saved is None else None,
             config=config,
+            state_dict=saved,
             dtype=torch.float32,
             attn_implementation=recipe.attention,
             output_loading_info=True,
@@ -156,7 +163,7 @@ def _sources(recipe: ModelRecipe, place: str, config: Any, tokenizer: Any) -> tu
 
     Raises RecipeError for a tokenizer that the checkpoint does not fit.
     """
-    cure = f"choose tokenizer=saved tokenizer.path={place}"
+    cure = f"choose tokenizer=saved {override('tokenizer.path', place)}"
     theirs = _tokenizer(place)
     if theirs is not None:
         if (last := max(theirs.get_vocab().values())) >= config.vocab_size:

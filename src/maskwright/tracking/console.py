@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from maskwright.pasting import command
+
 # name in metrics.json -> how a reader calls it, what it counts
 _FIGURES = {
     "ruler/accuracy": ("ruler accuracy", "masked tokens of held-out text guessed right"),
@@ -134,9 +136,50 @@ def next_commands(
     commands = []
     if fill_mask is not None:
         first = "import maskwright; " if own else ""
-        ask = f"from transformers import pipeline; print(pipeline('fill-mask', '{folder}/export')('{fill_mask}')[0])"
-        commands.append(("ask the model", f'python -c "{first}{ask}"'))
+        model, sentence = str(Path(folder) / "export"), fill_mask
+        ask = f"from transformers import pipeline; print(pipeline('fill-mask', {model!r})({sentence!r})[0])"
+        commands.append(("ask the model", command("-c", first + ask)))
     return commands + list(others)
+
+
+def of_this_run(
+    folder: str | Path, words: Sequence[str], steps: int, measured: str | Path | None = None, lengthened: bool = False
+) -> list[tuple[str, str]]:
+    """What to do with a run that has ended: (what it does, command).
+
+    words: those that it was begun with. steps: that it has done. measured: what the ruler can look at; None: nothing.
+    lengthened: whether the words say less than the run has become.
+    """
+    commands = []
+    if measured is not None:
+        commands.append(("its figures at other rates and units", command("evaluate.py", run=measured)))
+    alone = not any(word.startswith("sweeps=") for word in words)  # which would begin its whole multirun
+    if alone:
+        commands.append(("the masks that it was trained on", command("show_masks.py", *words)))
+    commands.append(("as many steps again", f"{command('train.py', resume=folder)} trainer.max_steps=+{steps}"))
+    if alone and not lengthened:
+        commands.append(("the same recipe under other seeds", command("train.py", "-m", *_unseeded(words), "seed=2,3")))
+    return commands
+
+
+def of_this_multirun(folder: Path, restart: str | None, jobs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What to do with a multirun. restart: how, where anything is left to do. jobs: their status with `folder` and, of
+    those that finished, ruler/loss."""
+    done = [job for job in jobs if job.get("state") == "finished"]
+    commands = []
+    if restart is not None:
+        commands.append(("go on with what has not finished", restart))
+    if len(done) > 1:
+        commands.append(("compare them", command("compare.py", str(folder))))
+    ruled = [job for job in done if job.get("ruler/loss") is not None]
+    if ruled:
+        best = min(ruled, key=lambda job: job["ruler/loss"])
+        commands.append(("figures of the lowest loss at other rates", command("evaluate.py", run=best["folder"])))
+    return commands
+
+
+def _unseeded(words: Sequence[str]) -> list[str]:
+    return [word for word in words if not word.startswith("seed=")]
 
 
 def show_next(commands: Sequence[tuple[str, str]], console: Console | None = None) -> None:
@@ -144,9 +187,9 @@ def show_next(commands: Sequence[tuple[str, str]], console: Console | None = Non
     console = console or Console()
     if commands:
         console.print("\nnext", style="bold")
-    for what, command in commands:
+    for what, line in commands:
         console.print(f"  [dim]# {escape(what)}[/dim]")
-        console.print(f"  {escape(command)}", soft_wrap=True, highlight=False)
+        console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
 
 
 def _figure(name: str, value: Any) -> str:

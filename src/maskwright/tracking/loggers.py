@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ class TensorBoard:
 class _TensorBoardLogger(RunLogger):
     def __init__(self, folder: Path, writer: Any, target: Path) -> None:
         super().__init__(folder)
-        self.writer, self.where = writer, f"TensorBoard: tensorboard --logdir {_short(target)}"
+        self.writer, self.where = writer, f"TensorBoard: tensorboard --logdir {shlex.quote(_short(target))}"
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         for name, value in _numbers(metrics).items():
@@ -223,7 +224,7 @@ class WandbLogger(RunLogger):
         if mode == "online":
             self.where = f"W&B: {experiment.url}"
         elif mode == "offline":
-            self.where = f"W&B offline: wandb sync --append {_short(Path(experiment.dir).parent)}"
+            self.where = f"W&B offline: wandb sync --append {shlex.quote(_short(Path(experiment.dir).parent))}"
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         self._log({k: v for k, v in _scalars(metrics).items() if k != "epoch"}, int(step or 0))

@@ -15,17 +15,13 @@ from maskwright.models.export import export
 from maskwright.objectives import Objective
 from maskwright.tracking import console as screen
 from maskwright.tracking import fill_ins
+from maskwright.tracking.jobs import in_multirun, task_words
 from maskwright.tracking.meter import Meter
 from maskwright.tracking.run import Record
 from maskwright.training.folder import RunFolder
 from maskwright.training.recipe import Recipe
 
 FILL_INS = 6  # example sentences at the end
-OTHERS = (
-    ("see what a masking does to real rows", "python show_masks.py masking=span rate.value=0.4"),
-    ("train a discriminator with span masks", "python train.py objective=electra masking=span"),
-    ("compare strategies and rates", "python train.py -m masking=random,whole_word,span rate.value=0.15,0.40 seed=1,2"),
-)
 
 
 def figures(objective: Objective, validation: Mapping[str, float], meter: Meter, seconds: float) -> dict[str, Any]:
@@ -76,6 +72,13 @@ def leave(
         console.print()
         with torch.no_grad():
             fill_ins.show(fill_ins.fill_ins(ruled[0], prepared.tokenizer, sentences), console)
-    fill = sentences[0] if ruled and sentences and ruled[0] is objective.exports()[""] else None
+    if in_multirun():  # whose report says what comes next, once
+        return
+    folders = {id(network): folder for folder, network in objective.exports().items()}
+    inside = folders.get(id(ruled[0])) if ruled else None  # of the network that the ruler looks at
+    fill = sentences[0] if sentences and inside == "" else None
     own = objective.exports()[""].family.library != "transformers"
-    screen.show_next(screen.next_commands(run.path, fill, OTHERS, own), console)
+    measured = None if inside is None else run.export / inside if inside else run.path
+    more = "lengthened" in (run.recorded() or {})
+    others = screen.of_this_run(run.path, task_words(run.path), metrics["steps"], measured, more)
+    screen.show_next(screen.next_commands(run.path, fill, others, own), console)

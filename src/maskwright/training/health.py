@@ -12,6 +12,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from maskwright.errors import RecipeError
+from maskwright.pasting import command
 
 WATCHED = ("loss", "grad_norm")  # of what a training step reports
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -52,5 +53,6 @@ def full_disk_explained(folder: Path) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         raise RecipeError(
-            f"The disk is full (writing {error.filename or 'a file'}); free some space and go on with resume={folder}."
+            f"The disk is full (writing {error.filename or 'a file'}); free some space and go on with: "
+            f"{command('train.py', resume=folder)}"
         ) from error

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maskwright.data.kept import FOLDER
 from maskwright.data.tokenizers.wrapping import SPECIAL, marked, mended, refuse_shared, wrapped
 from maskwright.errors import RecipeError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SavedTokenizer:
-    """A tokenizer made before: a folder, a tokenizer.json, a run folder (its export), or a name on the hub."""
+    """A tokenizer made before: a folder, a tokenizer.json, a run folder (finished or not), or a name on the hub."""
 
     def __init__(self, path: str | None = None) -> None:
         if not path:
@@ -43,7 +44,9 @@ class SavedTokenizer:
                 return wrapped(Tokenizer.from_file(str(place)))
             except Exception as error:  # the library raises a bare Exception
                 raise RecipeError(f"tokenizer.path={self.path} is not a tokenizer.json file; name one.") from error
-        if place.is_dir() and (place / "export").is_dir():
+        if (place / FOLDER / "tokenizer.json").is_file():
+            place = place / FOLDER
+        elif place.is_dir() and (place / "export").is_dir():
             place = _exported(place / "export")
         return self._auto(str(place) if place.exists() else self.path)
 
