@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 _SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 _ASSETS = Path(__file__).parent / "assets"
+# Any of them makes a folder one that transformers can read a tokenizer from; without one it makes up an empty one.
+_FILES = (
+    "tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece.model", "tokenizer.model",
+    "sentencepiece.bpe.model",
+)  # fmt: skip
 
 
 class TrainedTokenizer:
@@ -143,6 +148,11 @@ class SavedTokenizer:
                 raise RecipeError(f"tokenizer.path={self.path} is not a tokenizer.json file; name one.") from error
         if place.is_dir() and (place / "export").is_dir():
             place = _exported(place / "export")
+        if place.is_dir() and not saved_in(place):
+            raise RecipeError(
+                f"tokenizer.path={self.path} holds no tokenizer; choose tokenizer=saved tokenizer.path=<where it lies>, "
+                "or save it there."
+            )
         return _complete(self._auto(str(place) if place.exists() else self.path), self.path)
 
     def _auto(self, name: str) -> Any:
@@ -156,6 +166,11 @@ class SavedTokenizer:
                 f"tokenizer.path={self.path} is neither a local tokenizer nor one that the hub gave{offline}; "
                 "check the name and the network, or give a folder."
             ) from error
+
+
+def saved_in(folder: Path) -> bool:
+    """Whether a folder holds the files of a tokenizer."""
+    return any((folder / name).is_file() for name in _FILES)
 
 
 def fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .recipe import ModelRecipe
 
 
+RANDOM = "random weights"  # where a network's first weights come from unless a checkpoint gives them
+
+
 class Network(nn.Module):
     """A transformers model (`hf`) behind a small adapter.
 
@@ -32,7 +35,7 @@ class Network(nn.Module):
         family: Family,
         head: str,
         length: int,
-        start: str = "random weights",
+        start: str = RANDOM,
     ) -> None:
         super().__init__()
         self.hf: Any = hf
@@ -43,6 +46,11 @@ class Network(nn.Module):
         self.start = start  # where the first weights came from, in words
         self.can = family.can(self.config.to_dict())
         self.may_pick = True  # False: the last layer always runs in full
+
+    @property
+    def from_checkpoint(self) -> bool:
+        """Whether its first weights came from a checkpoint, in this process or before the run was resumed."""
+        return not self.start.startswith(RANDOM)
 
     @property
     def config(self) -> Any:

@@ -24,10 +24,13 @@ from maskwright.data.phases import number_at, stretches
 from maskwright.data.prepare import Prepared
 from maskwright.evaluation.ruler import ruler_views
 from maskwright.masking.noise import mixed_seed, stream_id
+from maskwright.models.checkpoint import hub_name, keep
+from maskwright.models.network import RANDOM
 from maskwright.tracking import console as screen
 from maskwright.tracking.bar import progress
 from maskwright.tracking.meter import Meter
 from maskwright.tracking.run import Record, git_commit, record
+from maskwright.training.before import measure, wanted
 from maskwright.training.callbacks import ExportAtPowers, Validated
 from maskwright.training.checkpoints import AtomicCheckpointIO, StepCheckpoint
 from maskwright.training.ema import WeightAverage
@@ -37,6 +40,7 @@ from maskwright.training.folder import RunFolder, checkpoint_to_resume
 from maskwright.training.hardware import Chosen, matmul_peak_flops
 from maskwright.training.health import StopWhenBroken, full_disk_explained
 from maskwright.training.module import Pretraining
+from maskwright.training.optimizers.layers import frozen_share
 from maskwright.training.phases import flops_per_token, planned, rows_per_step
 from maskwright.training.preemption import Preemption, ignore_in_worker
 from maskwright.training.recipe import Recipe, assemble
@@ -66,6 +70,9 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     run = RunFolder(folder)
     known = run.recorded() if cfg.resume else None
     choices = run.choices() if cfg.resume else dict(choices)
+    checkpoint = checkpoint_to_resume(run) if cfg.resume else None
+    if checkpoint:
+        cfg = run.with_kept_shapes(cfg)
     recipe = assemble(cfg, choices)
     chosen = _hardware(recipe, known)
     for phase in recipe.phases:
@@ -83,6 +90,9 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     layout = recipe.layout(prepared, data.masks)
     positions = max(cfg.ruler.length, *(_shown(data, number) for number in range(len(data.phases))))
     recipe.objective.build(recipe.model, prepared.tokenizer, layout, positions)
+    recipe.optimizer.layers.freeze(recipe.objective)
+    starts, frozen = recipe.objective.starts(), frozen_share(recipe.objective)
+    first = wanted(cfg.trainer.validate_first, recipe.objective)
     parameters = sum(parameter.numel() for parameter in recipe.objective.parameters())
 
     device = _device(chosen)
@@ -109,10 +119,11 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         "fingerprints": prepared.fingerprints,
         "data": prepared.report,
         "parameters": parameters,
+        "starts": starts,
+        "base_model": hub_name(recipe.model.init_from),
         "steps": data.steps,
         "peak_flops": peak,
     }
-    checkpoint = checkpoint_to_resume(run) if cfg.resume else None
     step = None if not cfg.resume else (int(checkpoint.stem.removeprefix("step-")) if checkpoint else 0)
     changes: list[str] = []
     if known:
@@ -120,11 +131,17 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         facts = known | {"resumed": [*known.get("resumed", ()), {"step": step, **code}]}
     if _first_process():
         run.record(facts)
+        if set(starts.values()) != {RANDOM} and checkpoint is None:
+            keep(recipe.objective.exports(), run.shapes)
         left = per_token * _tokens(data, step or 0)
         console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
         console.print(f"[dim]{prepared.summary}[/dim]")
-        for start in {network.start for network in recipe.objective.exports().values()} - {"random weights"}:
-            console.print(f"[dim]starts from {escape(start)}[/dim]", soft_wrap=True)
+        if set(starts.values()) != {RANDOM}:
+            for name, start in starts.items():
+                who = f"{name} starts" if len(starts) > 1 else "starts"
+                console.print(f"[dim]{who} from {escape(start)}[/dim]", soft_wrap=True)
+        if frozen:
+            console.print(f"[dim]{screen.percent(frozen)} of the weights are frozen[/dim]")
         if step is not None:
             console.print(f"resumed after step {step:,} in {folder}", soft_wrap=True)
             for change in changes:
@@ -137,7 +154,7 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     with record(
         recipe.logger, folder, cfg.name or name, {str(k): v for k, v in plain.items()}, facts, step, group, _rank()
     ) as log:
-        return _train(cfg, recipe, prepared, data, chosen, facts, run, log, checkpoint, console, began)
+        return _train(cfg, recipe, prepared, data, chosen, facts, run, log, checkpoint, first, console, began)
 
 
 def _train(
@@ -150,6 +167,7 @@ def _train(
     run: RunFolder,
     log: Record,
     checkpoint: Path | None,
+    first: bool,
     console: Console,
     began: float,
 ) -> dict[str, Any]:
@@ -200,6 +218,10 @@ def _train(
         default_root_dir=run.path,
         **chosen.trainer_arguments(),
     )
+    if checkpoint is None and first:
+        measure(module, data, chosen, log, prepared.tokenizer)
+        if trainer.is_global_zero:
+            console.print(f"[dim]before the first step: {screen.measured(module.before)}[/dim]", soft_wrap=True)
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
     if preemption.stopped:
         if trainer.is_global_zero:
@@ -210,7 +232,7 @@ def _train(
         raise Preempted
     if module.validated_at != data.steps:
         trainer.validate(module, datamodule=data, verbose=False)
-    metrics = figures(objective, module.validation, meter, time.perf_counter() - began)
+    metrics = figures(objective, module.validation, meter, time.perf_counter() - began, module.before)
     with average.averaged(module) if average else nullcontext():
         whole = module.whole()
         if trainer.is_global_zero and whole is not None:
@@ -293,7 +315,8 @@ def _line(
 
 
 def _model_name(recipe: Recipe) -> str:
-    return recipe.choices.get("model", recipe.model.family)
+    name = recipe.choices.get("model", recipe.model.family)
+    return recipe.model.family if name == "checkpoint" else name
 
 
 def _masking(recipe: Recipe) -> str:

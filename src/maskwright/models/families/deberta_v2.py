@@ -25,6 +25,7 @@ class DebertaV2(Family):
     }
     body_name = "deberta"
     behind_attention = ("attention.output", "intermediate", "output")
+    below = ("encoder.rel_embeddings", "encoder.LayerNorm", "encoder.conv")
     attentions = ("eager",)
     extra_keys = frozenset(
         {
