@@ -150,8 +150,8 @@ class SavedTokenizer:
             place = _exported(place / "export")
         if place.is_dir() and not saved_in(place):
             raise RecipeError(
-                f"tokenizer.path={self.path} holds no tokenizer; choose tokenizer=saved tokenizer.path=<where it lies>, "
-                "or save it there."
+                f"tokenizer.path={self.path} holds no tokenizer; save it there, or choose tokenizer=saved and set "
+                "tokenizer.path to where it lies."
             )
         return _complete(self._auto(str(place) if place.exists() else self.path), self.path)
 

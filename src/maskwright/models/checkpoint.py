@@ -1,27 +1,21 @@
-"""Weights that start from a saved model (`model.init_from`): a folder, a run of maskwright, or a hub name.
-
-A run that starts from one keeps the shape of its networks beside its step checkpoints (`keep`): when it is resumed the
-weights come from there, and the saved model is not needed any more.
-"""
+"""Weights that start from a saved model (`model.init_from`): a folder, a run of maskwright, or a hub name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RecipeError
-from .tables import float32, rebuilt
+from .tables import rebuilt
 from .transplant import grown, sources
 
 if TYPE_CHECKING:
     from .families import Family
-    from .network import Network
     from .recipe import ModelRecipe
 
 AUTO = "auto"  # the family that takes everything from the checkpoint
-_START = "start.txt"  # beside a config.json without weights: where the network's first weights came from, in words
 
 
 def located(init_from: str) -> str:
@@ -86,18 +80,6 @@ def longest_row(init_from: str | None, most: int) -> int:
     return min(most, config.max_position_embeddings - family.first_position(config.pad_token_id or 0))
 
 
-def keep(networks: Mapping[str, Network], folder: Path) -> None:
-    """Write the shapes of a run's networks to `folder`, laid out as an export is, for `load` when it is resumed."""
-    for below, network in networks.items():
-        network.config.save_pretrained(folder / below)
-        (folder / below / _START).write_text(network.start, encoding="utf-8")
-
-
-def shape_only(init_from: str) -> bool:
-    """Whether `keep` wrote the folder, which holds no weights."""
-    return (Path(init_from) / _START).is_file()
-
-
 def numbers(init_from: str, family: Family, name: str) -> dict[str, Any]:
     """The config numbers of a checkpoint, refused when it is not of the family that `name` names."""
     from .families import FAMILIES
@@ -124,13 +106,12 @@ def load(
     assert recipe.init_from is not None
     place = located(recipe.init_from)
     config = _config(recipe.init_from)
-    if shape_only(place):
-        return _blank(family, place, config, recipe, head, labels)
     named = Path(place) == Path(recipe.init_from).expanduser()
     if head == "mlm" and not named and (other := beside(place, "generator")):
         raise RecipeError(
-            f"model.init_from={recipe.init_from} holds a discriminator and a generator; choose model.init_from={other}, "
-            f"which predicts tokens, or model.init_from={place} for the discriminator's layers under a new head."
+            f"model.init_from={recipe.init_from} holds a discriminator and a generator; choose "
+            f"model.init_from={other}, which predicts tokens, or model.init_from={place} for the discriminator's "
+            "layers under a new head."
         )
     sources, transplanted = _sources(recipe, place, config, tokenizer)
     pad_id = config.pad_token_id if sources and config.pad_token_id is not None else tokenizer.pad_token_id
@@ -156,18 +137,6 @@ def load(
     size = len(sources) if transplanted else max(len(sources), config.vocab_size)
     hf = rebuilt(hf, family, sources, size, special, spread=not transplanted)
     return hf, f"{start}; {_counted(sources, transplanted)}"
-
-
-def _blank(
-    family: Family, place: str, config: Any, recipe: ModelRecipe, head: str, labels: Sequence[str]
-) -> tuple[Any, str]:
-    """A network of the kept shape, whose weights a step checkpoint is going to bring."""
-    from .recipe import label
-
-    label(config, head, labels)
-    config._attn_implementation = recipe.attention
-    with float32():
-        return family.get(family.heads[head])(config), (Path(place) / _START).read_text(encoding="utf-8")
 
 
 def _whole(family: Family, place: str, config: Any, recipe: ModelRecipe, head: str) -> tuple[Any, bool]:

@@ -84,11 +84,6 @@ class ModelRecipe:
         return tuple(self._family.heads)
 
     @property
-    def trained(self) -> bool:
-        """Whether a network is built with a checkpoint's weights, and not drawn or left for a resumed run to fill."""
-        return self.init_from is not None and not checkpoint.shape_only(self.init_from)
-
-    @property
     def config(self) -> dict[str, Any]:
         """The numbers in force: those given, or the checkpoint's where `init_from` names one."""
         if self.init_from is None:

@@ -52,7 +52,7 @@ def share(generator: Network, detector: Network, how: str) -> None:
         raise RecipeError(f"sharing is {how}; choose one of {', '.join(HOW)}.")
     if how == "none":
         return
-    if detector.recipe.trained and not generator.recipe.trained:
+    if detector.recipe.init_from and not generator.recipe.init_from:
         generator.start = f"{generator.start}, but for the discriminator's tables"
     pairs = [("word", generator.family.word_table, detector.family.word_table)]
     pairs.append(("position", generator.family.position_table or "", detector.family.position_table or ""))
@@ -67,15 +67,15 @@ def share(generator: Network, detector: Network, how: str) -> None:
                 f"sharing={how} needs equal {name} tables, and they are {_by(ours)} and {_by(theirs)}; "
                 "set generator.width=1, choose a model with narrow embeddings such as electra_small, or sharing=none."
             )
-        both = detector.recipe.trained and generator.recipe.trained
-        if detector.recipe.trained and not generator.recipe.trained:
+        both = bool(detector.recipe.init_from and generator.recipe.init_from)
+        if detector.recipe.init_from and not generator.recipe.init_from:
             with torch.no_grad():
                 ours.weight.copy_(theirs.weight)
         if how == "tied":
             if both and (ours.weight == theirs.weight).all(1).float().mean() < 0.5:  # rows of added tokens are drawn
                 raise RecipeError(
-                    f"The {name} tables of the two checkpoints differ, and sharing=tied would lose the discriminator's; "
-                    "choose sharing=gdes, which keeps the difference, or sharing=none."
+                    f"The {name} tables of the two checkpoints differ, and sharing=tied would lose the "
+                    "discriminator's; choose sharing=gdes, which keeps the difference, or sharing=none."
                 )
             theirs.weight = ours.weight
         else:

@@ -72,7 +72,9 @@ def leave(
             **{f"{name} fingerprint": key for name, key in prepared.fingerprints.items()},
         },
         "figures": {
-            name: value for name, value in metrics.items() if not name.endswith("/reason") and not name.startswith(BEFORE)
+            name: value
+            for name, value in metrics.items()
+            if not name.endswith("/reason") and not name.startswith(BEFORE)
         },
         "before": pairs(metrics),
         "verdict": verdict(metrics),

@@ -7,7 +7,6 @@ checkpoints/   step-<n>.ckpt                     export/       the trained netwo
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +33,6 @@ class RunFolder:
         self.path = Path(path)
         self.config, self.facts = self.path / "config.yaml", self.path / "run.json"
         self.checkpoints, self.export = self.path / "checkpoints", self.path / "export"
-        self.shapes = self.checkpoints / "networks"  # of a run that starts from saved weights; see models.checkpoint
 
     def begin(self, cfg: DictConfig, choices: Mapping[str, str]) -> None:
         """Write config.yaml and which options were chosen. Raises Refused when another run lives here."""
@@ -61,17 +59,6 @@ class RunFolder:
         """run.json; None when the run was killed before it was whole."""
         facts = json.loads(self.facts.read_text(encoding="utf-8")) if self.facts.exists() else {}
         return facts if "hardware" in facts else None
-
-    def with_kept_shapes(self, cfg: DictConfig) -> DictConfig:
-        """The config of a run resumed from a checkpoint, whose networks have the kept shapes: what they started from may
-        be gone."""
-        if not self.shapes.exists():
-            return cfg
-        cfg = copy.deepcopy(cfg)
-        cfg.model.init_from = str(self.shapes)
-        if "generator_from" in cfg.objective:
-            cfg.objective.generator_from = None  # a generator is kept beside the discriminator
-        return cfg
 
     @contextmanager
     def held(self, patience: float = 15.0) -> Iterator[None]:

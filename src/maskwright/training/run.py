@@ -24,7 +24,7 @@ from maskwright.data.phases import number_at, stretches
 from maskwright.data.prepare import Prepared
 from maskwright.evaluation.ruler import ruler_views
 from maskwright.masking.noise import mixed_seed, stream_id
-from maskwright.models.checkpoint import hub_name, keep
+from maskwright.models.checkpoint import hub_name
 from maskwright.models.network import RANDOM
 from maskwright.tracking import console as screen
 from maskwright.tracking.bar import progress
@@ -70,9 +70,6 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     run = RunFolder(folder)
     known = run.recorded() if cfg.resume else None
     choices = run.choices() if cfg.resume else dict(choices)
-    checkpoint = checkpoint_to_resume(run) if cfg.resume else None
-    if checkpoint:
-        cfg = run.with_kept_shapes(cfg)
     recipe = assemble(cfg, choices)
     chosen = _hardware(recipe, known)
     for phase in recipe.phases:
@@ -124,6 +121,7 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         "steps": data.steps,
         "peak_flops": peak,
     }
+    checkpoint = checkpoint_to_resume(run) if cfg.resume else None
     step = None if not cfg.resume else (int(checkpoint.stem.removeprefix("step-")) if checkpoint else 0)
     changes: list[str] = []
     if known:
@@ -131,8 +129,6 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         facts = known | {"resumed": [*known.get("resumed", ()), {"step": step, **code}]}
     if _first_process():
         run.record(facts)
-        if set(starts.values()) != {RANDOM} and checkpoint is None:
-            keep(recipe.objective.exports(), run.shapes)
         left = per_token * _tokens(data, step or 0)
         console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
         console.print(f"[dim]{prepared.summary}[/dim]")
