@@ -71,9 +71,7 @@ class Layers:
             by_times: dict[int, list[nn.Parameter]] = {}
             for weight in group["params"]:
                 by_times.setdefault(below_head.get(id(weight), 0), []).append(weight)
-            found += [
-                {**group, "params": by_times[times], "lr": lr * self.decay**times} for times in sorted(by_times)
-            ]
+            found += [{**group, "params": by_times[times], "lr": lr * self.decay**times} for times in sorted(by_times)]
         return found
 
 
