@@ -87,10 +87,10 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     layout = recipe.layout(prepared, data.masks)
     positions = max(cfg.ruler.length, *(_shown(data, number) for number in range(len(data.phases))))
     recipe.objective.build(recipe.model, prepared.tokenizer, layout, positions)
-    recipe.optimizer.layers.freeze(recipe.objective)
-    starts, frozen = recipe.objective.starts(), frozen_share(recipe.objective)
-    first = wanted(cfg.trainer.validate_first, recipe.objective)
     parameters = sum(parameter.numel() for parameter in recipe.objective.parameters())
+    starts, first = recipe.objective.starts(), wanted(cfg.trainer.validate_first, recipe.objective)
+    recipe.optimizer.layers.freeze(recipe.objective)
+    frozen = frozen_share(recipe.objective)
 
     device = _device(chosen)
     peak = (
@@ -186,6 +186,10 @@ def _train(
     )
     if chosen.compile:
         objective.compile_networks()
+    if checkpoint is None and first:
+        measure(module, data, chosen, log, prepared.tokenizer)
+        if _first_process():
+            console.print(f"[dim]before the first step: {screen.measured(module.before)}[/dim]", soft_wrap=True)
     per_token = [
         flops_per_token(objective, phase.length, _shown(data, number), masks.most)
         for number, (phase, masks) in enumerate(zip(data.phases, data.phase_masks, strict=True))
@@ -214,10 +218,6 @@ def _train(
         default_root_dir=run.path,
         **chosen.trainer_arguments(),
     )
-    if checkpoint is None and first:
-        measure(module, data, chosen, log, prepared.tokenizer)
-        if trainer.is_global_zero:
-            console.print(f"[dim]before the first step: {screen.measured(module.before)}[/dim]", soft_wrap=True)
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
     if preemption.stopped:
         if trainer.is_global_zero:
