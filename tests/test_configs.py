@@ -25,6 +25,7 @@ NEEDS = {
     ("data", "text"): ("data.files=a.txt",),
     ("data", "hub"): ("data.path=some/name",),
     ("tokenizer", "saved"): ("tokenizer.path=some/name",),
+    **{(group, "checkpoint"): ("model=checkpoint", "model.init_from={checkpoint}") for group in ("model", "tokenizer")},
     ("cleaning/detector", "frequent"): ("cleaning=recover",),
     ("cleaning/detector", "allow_list"): ("cleaning=recover", "cleaning.detector.file={words}"),
     ("cleaning/detector", "spans"): ("cleaning=recover", "cleaning.detector.spans.file={words}"),
@@ -74,11 +75,16 @@ NEEDS = {
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Files that options need: a table of weights, and a list of words."""
+    """Files that options need: a table of weights, a list of words, a checkpoint."""
+    from transformers import BertConfig
+
     folder = tmp_path_factory.mktemp("weights")
     (folder / "weights.json").write_text('{"the": 1.0}')
     (folder / "words.txt").write_text("the\n")
-    return {"weights": folder / "weights.json", "words": folder / "words.txt"}
+    BertConfig().save_pretrained(folder / "checkpoint")
+    return {
+        "weights": folder / "weights.json", "words": folder / "words.txt", "checkpoint": folder / "checkpoint",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
@@ -193,6 +199,9 @@ CHANGES = {
     "optimizer.adamw_lr=0.1": "weights",
     "optimizer.betas=[0.5,0.6]": "weights",
     "optimizer.eps=0.1": "weights",
+    "optimizer.layer_decay=0.5": "weights",
+    "optimizer.frozen_layers=1": "weights",
+    "optimizer.frozen_embeddings=true": "weights",
     "data.heldout=0.4": "weights",
     "packing.length=24": "weights",
     "phases=[{from: 2, length: 16}]": "weights",

@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers
 from tests import corpora
+from tests.conftest import SMALL
 
 ROOT = Path(__file__).parents[1]
 PRESETS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
@@ -64,6 +65,8 @@ NEEDS: dict[str, Callable[[Path], list[str]]] = {
     ],
     "cue_mcqa": lambda at: [f"data.files={corpora.questions(at)}", "data.columns=[options,label]", "packing.length=64",
                            "tokenizer.vocabulary=90"],
+    "domain_adaptation": lambda at: [f"data.files={corpora.text(at, 'en')}", "data.document=line",
+                                     f"model.init_from={checkpoint(at)}"],
     "domurls_bert": lambda at: [
         f"data.files={corpora.urls(at)}", "data.document=line", "tokenizer.vocabulary=120",
     ],
@@ -119,7 +122,7 @@ def overrides(name: str, at: Path) -> list[str]:
     return [*STEPS, *(NARROW if name not in WIDE else ()), *own]
 
 
-WIDE = {"debug", "debug_electra"}
+WIDE = {"debug", "debug_electra", "domain_adaptation"}  # sizes are their own, or the checkpoint's
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -157,6 +160,9 @@ def preset_run(compose, tmp_path):
         words = [f"experiment={name}", *overrides(name, at), *more]
         if name in ON_SOTU:
             cfg, choices = compose(*SOTU, *words, small=False)
+        elif name == "domain_adaptation":  # its tokenizer is not trained
+            small = [word for word in SMALL if not word.startswith("tokenizer.")]
+            cfg, choices = compose(*words[:1], *small, *words[1:], small=False)
         else:
             cfg, choices = compose(*words)
         return tmp_path / "run", pretrain(cfg, choices, tmp_path / "run")

@@ -97,6 +97,25 @@ def test_the_model_card_carries_recipe_data_and_figures(network, tokenizer, tmp_
     assert json.loads(text.split("```json\n")[1].split("```")[0]) == card["recipe"]
 
 
+def test_the_card_of_a_continued_model_names_its_base_and_what_changed(network, tokenizer, tmp_path):
+    plain = export(network("bert"), tokenizer, tmp_path / "plain")
+    assert (
+        "base_model" not in (plain / "README.md").read_text()
+        and ", pre-trained with" in (plain / "README.md").read_text()
+    )
+    net = ModelRecipe("bert", init_from=str(plain)).build(tokenizer, 24)
+    card = {
+        "base_model": "someone/bert-small",
+        "before": {"ruler/loss": (4.0, 4.5)},
+        "verdict": ["ruler/loss rose."],
+        "start": "the weights of .../plain",
+    }
+    text = (export(net, tokenizer, tmp_path / "export", card) / "README.md").read_text()
+    assert "base_model: someone/bert-small\n---" in text and ", trained further with maskwright" in text
+    assert "| | before | after |\n|---|---|---|\n| ruler/loss | 4 | 4.5 |\n\nruler/loss rose." in text
+    assert "from the weights of .../plain." in text and str(tmp_path) not in text
+
+
 def test_a_failed_write_keeps_the_older_export(network, tokenizer, tmp_path, monkeypatch):
     net = network("bert")
     folder = export(net, tokenizer, tmp_path / "export")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from maskwright.tracking.secrets import without_secrets
+from maskwright.tracking.secrets import without_places, without_secrets
 
 
 def test_secrets_go_wherever_they_stand(monkeypatch):
@@ -32,3 +32,25 @@ def test_secrets_go_wherever_they_stand(monkeypatch):
 )
 def test_ordinary_words_stay(config):
     assert without_secrets(config) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/someone/models/bert", ".../bert"),
+        ("~/models/bert", ".../bert"),
+        (r"C:\Users\someone\bert", ".../bert"),
+        ("/data/runs/12-00-00/export/generator", ".../12-00-00/export/generator"),
+        ("the weights of /data/12-00-00/export under a head", "the weights of .../12-00-00/export under a head"),
+        ("/data/novels/*.txt", ".../*.txt"),
+        ("outputs/2026-01-31/12-00-00", "outputs/2026-01-31/12-00-00"),
+        ("someone/bert-base", "someone/bert-base"),
+        ("https://example.org/a/b", "https://example.org/a/b"),
+        ("80/10/10", "80/10/10"),
+        ("a / b", "a / b"),
+        ("/", "/"),
+    ],
+)
+def test_absolute_paths_are_shortened(text, shown):
+    assert without_places(text) == shown
+    assert without_places({"a": [text, 1, None]}) == {"a": [shown, 1, None]}

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.conftest import SMALL
 
 from maskwright.errors import RecipeError
 
@@ -70,3 +71,19 @@ def test_what_is_not_there_is_one_sentence(overrides, said, pretrain, other_opti
     with pytest.raises(RecipeError) as caught:
         pretrain(*([] if "data=hub" in overrides else other_options), *overrides, folder=tmp_path, small=False)
     assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
+
+
+def test_a_name_of_the_hub_is_continued_and_named_as_the_base(cached, pretrain, small_text, tmp_path):
+    small = [word for word in SMALL if not word.startswith("tokenizer.")]
+    figures = pretrain(
+        "experiment=domain_adaptation", *small, f"data.files={small_text}", "data.document=blank_line",
+        "data.heldout=0.2", "model.init_from=someone/small", folder=tmp_path, small=False,
+    )  # fmt: skip
+    assert figures["before/ruler/loss"] == cached["ruler/loss"]
+    assert json.loads((tmp_path / "run.json").read_text())["starts"] == {"network": "the weights of someone/small"}
+    card = (tmp_path / "export" / "README.md").read_text()
+    assert "\nbase_model: someone/small\n---" in card and "from the weights of someone/small." in card
+    with pytest.raises(RecipeError, match="^model.init_from=someone/absent cannot be read: "):
+        pretrain(
+            "experiment=domain_adaptation", f"data.files={small_text}", "model.init_from=someone/absent", small=False
+        )

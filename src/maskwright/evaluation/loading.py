@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from maskwright.data.tokenizers import saved_in
 from maskwright.data.tokenizers.wrapping import mended
 from maskwright.errors import RecipeError
 from maskwright.evaluation.subject import Foreign, Subject
@@ -23,7 +24,6 @@ _HEADS = {
     "ForPreTraining": "mlm",  # BERT's; ELECTRA's is a discriminator
 }
 _AUTO = {"mlm": "AutoModelForMaskedLM", "causal": "AutoModelForCausalLM", None: "AutoModel"}
-_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece.model", "tokenizer.model")
 _LONGEST = 1 << 20  # a tokenizer without a limit names a much larger number
 
 
@@ -88,8 +88,7 @@ def _config(place: str) -> Any:
 def _tokenizer(place: str, run: str) -> Any:
     import transformers
 
-    there = Path(place).is_dir()
-    if there and not any((Path(place) / name).is_file() for name in _TOKENIZERS):  # else an empty one is made up
+    if Path(place).is_dir() and not saved_in(Path(place)):
         raise RecipeError(f"run={run} has no tokenizer; save the one that it was trained with beside its config.json.")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(place)

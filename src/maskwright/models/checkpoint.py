@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from .transplant import grown, sources
 if TYPE_CHECKING:
     from .families import Family
     from .recipe import ModelRecipe
+
+AUTO = "auto"  # the family that takes everything from the checkpoint
 
 
 def located(init_from: str) -> str:
@@ -44,6 +47,45 @@ def located(init_from: str) -> str:
     )
 
 
+def hub_name(init_from: str | None) -> str | None:
+    """`init_from` where it is a name on the hub, and not a place on this machine."""
+    if init_from is None or Path(init_from).expanduser().exists():
+        return None
+    return init_from
+
+
+def beside(init_from: str, name: str) -> str | None:
+    """The folder of a further network of the run, such as `generator`; None where the checkpoint is one network."""
+    folder = Path(located(init_from)) / name
+    return str(folder) if (folder / "config.json").is_file() else None
+
+
+def family_of(init_from: str) -> str:
+    """The name of the family that a checkpoint belongs to. Raises RecipeError when there is none."""
+    from .families import FAMILIES
+
+    kind = _config(init_from).model_type
+    fitting = next((name for name, family in FAMILIES.items() if family.model_type == kind), None)
+    if fitting is None:
+        known = ", ".join(dict.fromkeys(family.model_type for family in FAMILIES.values()))
+        raise RecipeError(f"model.init_from={init_from} is a {kind}, which no family knows; choose one of {known}.")
+    return fitting
+
+
+def longest_row(init_from: str | None, most: int) -> int:
+    """`most`, or fewer tokens where the checkpoint has positions for fewer; `most` where it cannot be read (building
+    the model then says why)."""
+    from .families import FAMILIES
+
+    if not init_from:
+        return most
+    try:
+        family, config = FAMILIES[family_of(init_from)], _config(init_from)
+    except RecipeError:
+        return most
+    return min(most, config.max_position_embeddings - family.first_position(config.pad_token_id or 0))
+
+
 def numbers(init_from: str, family: Family, name: str) -> dict[str, Any]:
     """The config numbers of a checkpoint, refused when it is not of the family that `name` names."""
     from .families import FAMILIES
@@ -70,6 +112,13 @@ def load(
     assert recipe.init_from is not None
     place = located(recipe.init_from)
     config = _config(recipe.init_from)
+    named = Path(place) == Path(recipe.init_from).expanduser()
+    if head == "mlm" and not named and (other := beside(place, "generator")):
+        raise RecipeError(
+            f"model.init_from={recipe.init_from} holds a discriminator and a generator; choose "
+            f"model.init_from={other}, which predicts tokens, or model.init_from={place} for the discriminator's "
+            "layers under a new head."
+        )
     sources, transplanted = _sources(recipe, place, config, tokenizer)
     pad_id = config.pad_token_id if sources and config.pad_token_id is not None else tokenizer.pad_token_id
     needed = family.table_length(length, int(pad_id))
@@ -77,7 +126,7 @@ def load(
         most = length - (needed - config.max_position_embeddings)
         raise RecipeError(
             f"model.init_from={recipe.init_from} has {most} positions, and the rows have {length}; "
-            f"choose rows of at most {most}."
+            f"choose rows of at most {most} (packing.length, ruler.length)."
         )
     special = special_ids(tokenizer)
     for key, value in special.items():
@@ -87,8 +136,8 @@ def load(
         if "dropout" in key:
             setattr(config, key, value)
     label(config, head, labels)
-    hf = _whole(family, place, config, recipe, head)
-    start = f"the weights of {recipe.init_from}"
+    hf, headless = _whole(family, place, config, recipe, head)
+    start = f"the weights of {place}" + (f" under a new head ({head}), which it lacks" if headless else "")
     if sources is None:
         return hf, start
     size = len(sources) if transplanted else max(len(sources), config.vocab_size)
@@ -96,20 +145,21 @@ def load(
     return hf, f"{start}; {_counted(sources, transplanted)}"
 
 
-def _whole(family: Family, place: str, config: Any, recipe: ModelRecipe, head: str) -> Any:
-    """The model, refused when weights of its body are missing."""
+def _whole(family: Family, place: str, config: Any, recipe: ModelRecipe, head: str) -> tuple[Any, bool]:
+    """The model, refused when weights of its body are missing, and whether its head is a new one."""
     cls = family.get(family.heads[head])
     hf, info = _pretrained(cls, place, config, recipe)
     if any(key.startswith("lm_predictions.") for key in info["unexpected_keys"]) and head == "mlm":
         config.legacy = False  # Microsoft's own DeBERTa checkpoints carry this head
         hf, info = _pretrained(cls, place, config, recipe)
-    lost = [key for key in info["missing_keys"] if key.startswith(family.body_name + ".") and ".pooler." not in key]
+    inside = {key for key in info["missing_keys"] if key.startswith(family.body_name + ".")}
+    lost = sorted(key for key in inside if ".pooler." not in key)
     if lost:
         raise RecipeError(
             f"model.init_from={recipe.init_from} lacks {len(lost)} weights of the network, {lost[0]} among them; "
             "give a folder written by save_pretrained."
         )
-    return hf
+    return hf, bool(set(info["missing_keys"]) - inside)
 
 
 def _counted(sources: list[list[int]], transplanted: bool) -> str:
@@ -131,16 +181,30 @@ def _pretrained(cls: Any, place: str, config: Any, recipe: ModelRecipe) -> tuple
 
     saved = unfinished.weights(place)
     try:
-        return cls.from_pretrained(
-            place if saved is None else None,
-            config=config,
-            state_dict=saved,
-            dtype=torch.float32,
-            attn_implementation=recipe.attention,
-            output_loading_info=True,
-        )
+        with _untold():
+            return cls.from_pretrained(
+                place if saved is None else None,
+                config=config,
+                state_dict=saved,
+                dtype=torch.float32,
+                attn_implementation=recipe.attention,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         raise RecipeError(f"model.init_from={recipe.init_from} cannot be loaded: {_first_line(error)}") from error
+
+
+@contextmanager
+def _untold() -> Iterator[None]:
+    """transformers prints no table of missing weights inside: those of the body are refused, a new head is named."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _config(init_from: str) -> Any:
@@ -198,8 +262,9 @@ def _tokenizer(place: str) -> Any:
     """The tokenizer saved beside a checkpoint, or None where there is none."""
     import transformers
 
-    names = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "tokenizer_config.json")
-    if Path(place).exists() and not any((Path(place) / name).is_file() for name in names):
+    from ..data.tokenizers import saved_in
+
+    if Path(place).exists() and not saved_in(Path(place)):
         return None
     try:
         return transformers.AutoTokenizer.from_pretrained(place)

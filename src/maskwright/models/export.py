@@ -35,7 +35,9 @@ def export(network: Network, tokenizer: Any, folder: str | Path, card: Mapping[s
 
     The folder appears whole or not at all: it is written beside its place and renamed; an older export there is
     replaced. Gradient-disentangled tables are written as their sum. `card` may hold "title", "text", "recipe" (a nested
-    mapping), "data" and "figures" (flat mappings) and "tags"; see `model_card`.
+    mapping), "data" and "figures" (flat mappings), "before" (name -> figures before and after training), "verdict"
+    (sentences), "start" (where the weights came from, if not as the network says), "base_model" (a hub name) and
+    "tags"; see `model_card`.
     Raises RecipeError when the disk refuses.
     """
     folder = Path(folder)
@@ -70,13 +72,14 @@ def model_card(network: Network, card: Mapping[str, Any]) -> str:
     tags = ["maskwright", network.recipe.family, *card.get("tags", ())]
     front = ["---", "library_name: transformers", f"pipeline_tag: {_PIPELINE[network.head]}", "tags:"]
     front += [f"- {tag}" for tag in dict.fromkeys(tags)]
+    front += [f"base_model: {card['base_model']}"] if card.get("base_model") else []
     front.append("---")
     loader = auto_class(network)
     ours = network.family.library != "transformers"
     needed = "import maskwright  # the network is its own: transformers learns of it here\n" if ours else ""
     parts = [
         "\n".join(front),
-        f"# {card.get('title') or f'{network.recipe.family}, pre-trained with maskwright'}",
+        f"# {card.get('title') or f'{network.recipe.family}, {_how(network)} with maskwright'}",
         str(card.get("text") or _purpose(network)),
         "## Use",
         f"```python\n{needed}"
@@ -85,6 +88,10 @@ def model_card(network: Network, card: Mapping[str, Any]) -> str:
         f'model = {loader}.from_pretrained(".")\n'
         "```",
     ]
+    if card.get("before"):
+        rows = [f"| {key} | {_shown(then)} | {_shown(now)} |" for key, (then, now) in card["before"].items()]
+        table = ["| | before | after |", "|---|---|---|", *rows]
+        parts += ["## Before and after continued training", "\n".join(table), *card.get("verdict", ())]
     for name, title in (("figures", "Figures"), ("data", "Data")):
         if card.get(name):
             rows = [f"| {key} | {_shown(value)} |" for key, value in card[name].items()]
@@ -92,11 +99,16 @@ def model_card(network: Network, card: Mapping[str, Any]) -> str:
     parts += [
         "## Network",
         f"{network.recipe.family}, {network.parameter_count:,} parameters, "
-        f"{network.config.vocab_size:,} tokens, trained on rows of {network.length} from {network.start}.",
+        f"{network.config.vocab_size:,} tokens, trained on rows of {network.length} "
+        f"from {card.get('start') or network.start}.",
     ]
     if card.get("recipe"):
         parts += ["## Recipe", "```json\n" + json.dumps(card["recipe"], indent=2, default=str) + "\n```"]
     return "\n\n".join(parts) + "\n"
+
+
+def _how(network: Network) -> str:
+    return "trained further" if network.from_checkpoint else "pre-trained"
 
 
 def _purpose(network: Network) -> str:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .recipe import ModelRecipe
 
 
+RANDOM = "random weights"  # where a network's first weights come from unless a checkpoint gives them
+
+
 class Network(nn.Module):
     """A transformers model (`hf`) behind a small adapter.
 
@@ -33,7 +36,7 @@ class Network(nn.Module):
         family: Family,
         head: str,
         length: int,
-        start: str = "random weights",
+        start: str = RANDOM,
         missing_V: Tensor | None = None,
     ) -> None:
         super().__init__()
@@ -47,6 +50,11 @@ class Network(nn.Module):
         self.may_pick = True  # False: the last layer always runs in full
         self.missing_V: Tensor | None  # bool, the rows of the table that are no token (None: every row is one)
         self.register_buffer("missing_V", missing_V, persistent=False)
+
+    @property
+    def from_checkpoint(self) -> bool:
+        """Whether its first weights came from a checkpoint, in this process or before the run was resumed."""
+        return not self.start.startswith(RANDOM)
 
     @property
     def config(self) -> Any:

@@ -14,7 +14,7 @@ from ..tokenids import table_rows
 from . import checkpoint
 from .families import FAMILIES, Family
 from .kinds import checked, kinds
-from .network import Network
+from .network import RANDOM, Network
 from .tables import float32, missing
 
 # Numbers that the tokenizer, the rows or the head decide.
@@ -29,7 +29,7 @@ _MAY_BE_NEGATIVE = {"max_relative_positions", "position_buckets", "sparse_pred_i
 class ModelRecipe:
     """What to build. Nothing is built or downloaded before `build`, except that `init_from` is read for its numbers.
 
-    family: see `maskwright.models.families.FAMILIES`.
+    family: see `maskwright.models.families.FAMILIES`; "auto": that of the checkpoint.
     config: numbers of the family's transformers config; what is absent has the config class's default.
     init_from: None (random weights), a folder with a saved model, a run folder of maskwright, or a hub name. The
         checkpoint's own shape then replaces `config`, of which only the dropouts still apply.
@@ -47,10 +47,20 @@ class ModelRecipe:
         attention: str | None = None,
         transplant: bool = False,
     ) -> None:
-        if family not in FAMILIES:
-            raise RecipeError(f"model.family is {family}; choose one of {', '.join(FAMILIES)}.")
-        self.family = family
         self.init_from = str(init_from) if init_from else None
+        if family == checkpoint.AUTO:
+            if self.init_from is None:
+                raise RecipeError(
+                    "model=checkpoint takes everything from a saved model; set model.init_from to a folder, a run's "
+                    "folder or a hub name."
+                )
+            family = checkpoint.family_of(self.init_from)
+        if family not in FAMILIES:
+            raise RecipeError(
+                f"model.family is {family}; choose one of {', '.join(FAMILIES)}, or {checkpoint.AUTO} with "
+                "model.init_from."
+            )
+        self.family = family
         if not isinstance(transplant, bool):
             raise RecipeError(f"model.transplant is {transplant}; give true or false.")
         if transplant and self.init_from is None:
@@ -132,9 +142,23 @@ class ModelRecipe:
             self._check_shape(self.config)
             hf, start = checkpoint.load(self, family, tokenizer, length, head, labels)
         else:
-            hf, start = self._fresh(family, tokenizer, length, head, labels), "random weights"
+            hf, start = self._fresh(family, tokenizer, length, head, labels), RANDOM
         hf.train()  # from_pretrained leaves eval mode on, and Lightning keeps it: no dropout
         return Network(family.made(hf), self, family, head, length, start, missing(tokenizer, hf.config.vocab_size))
+
+    def beside(self, name: str) -> ModelRecipe | None:
+        """The recipe of a further network, such as `generator`, where `init_from` is a run that has it."""
+        if self.init_from is None or (place := checkpoint.beside(self.init_from, name)) is None:
+            return None
+        return self.started_from(place)
+
+    def started_from(self, place: str) -> ModelRecipe:
+        """The recipe of another network that starts from `place`, whatever family that is of; this one's dropouts and
+        `transplant` hold for it too."""
+        other = ModelRecipe(checkpoint.AUTO, init_from=place, transplant=self.transplant)
+        known = other._fields()
+        other._given = {key: value for key, value in self._given.items() if "dropout" in key and key in known}
+        return other
 
     def smaller(self, width: float = 1.0, depth: float = 1.0) -> ModelRecipe:
         """The recipe of a smaller network, such as ELECTRA's generator (arXiv 2003.10555): always from random weights.

@@ -15,14 +15,16 @@ HOW = ("none", "tied", "gdes")
 class DisentangledEmbedding(nn.Embedding):
     """A table E = stopgrad(E_base) + delta: gradients reach delta only (DeBERTaV3, arXiv 2111.09543, section 3.3).
 
-    `delta` [V, E] starts at zero, so that both tables begin equal. `weight` is the sum, for reading and export.
+    `delta` [V, E] starts at zero, so that both tables begin equal, or as what `own` (a trained table) differs by.
+    `weight` is the sum, for reading and export.
     """
 
-    def __init__(self, base: nn.Embedding) -> None:
+    def __init__(self, base: nn.Embedding, own: Tensor | None = None) -> None:
         nn.Module.__init__(self)
         self.num_embeddings, self.embedding_dim = base.num_embeddings, base.embedding_dim
         self.padding_idx = base.padding_idx
-        self.delta = nn.Parameter(torch.zeros_like(base.weight))
+        delta = torch.zeros_like(base.weight) if own is None else own.detach() - base.weight.detach()
+        self.delta = nn.Parameter(delta)
         self._base = (base,)  # in a tuple: the table belongs to the other network, not to this module
 
     @property
@@ -47,13 +49,16 @@ def share(generator: Network, detector: Network, how: str) -> None:
 
     how: "none"; "tied", one Parameter for each table that both have (words, absolute positions, segment types; ELECTRA,
     arXiv 2003.10555); "gdes", the detector's word and absolute position tables become `DisentangledEmbedding`s.
-    Where only the detector starts from a checkpoint, its tables are the shared start. Call it before optimizers are
-    made. Raises RecipeError when the tables differ in shape.
+    Where only the detector starts from a checkpoint, its tables are the shared start; where both do, `gdes` keeps the
+    difference of their tables. Call it before optimizers are made. Raises RecipeError when the tables differ in shape,
+    or when two trained tables that most rows tell apart should become one.
     """
     if how not in HOW:
         raise RecipeError(f"sharing is {how}; choose one of {', '.join(HOW)}.")
     if how == "none":
         return
+    if detector.recipe.init_from and not generator.recipe.init_from:
+        generator.start = f"{generator.start}, but for the discriminator's tables"
     pairs = [("word", generator.family.word_table, detector.family.word_table)]
     pairs.append(("position", generator.family.position_table or "", detector.family.position_table or ""))
     if how == "tied":
@@ -67,14 +72,21 @@ def share(generator: Network, detector: Network, how: str) -> None:
                 f"sharing={how} needs equal {name} tables, and they are {_by(ours)} and {_by(theirs)}; "
                 "set generator.width=1, choose a model with narrow embeddings such as electra_small, or sharing=none."
             )
+        both = bool(detector.recipe.init_from and generator.recipe.init_from)
         if detector.recipe.init_from and not generator.recipe.init_from:
             with torch.no_grad():
                 ours.weight.copy_(theirs.weight)
         if how == "tied":
+            if both and (ours.weight == theirs.weight).all(1).float().mean() < 0.5:  # rows of added tokens are drawn
+                raise RecipeError(
+                    f"The {name} tables of the two checkpoints differ, and sharing=tied would lose the "
+                    "discriminator's; choose sharing=gdes, which keeps the difference, or sharing=none."
+                )
             theirs.weight = ours.weight
         else:
             parent, _, leaf = target.rpartition(".")
-            setattr(detector.body.get_submodule(parent), leaf, DisentangledEmbedding(ours))
+            own = theirs.weight if both else None
+            setattr(detector.body.get_submodule(parent), leaf, DisentangledEmbedding(ours, own))
 
 
 def disentangled(network: nn.Module) -> dict[str, DisentangledEmbedding]:

@@ -151,6 +151,10 @@ class Objective(nn.Module, ABC):
     def exports(self) -> dict[str, Network]:
         """By folder below export/, the networks to save."""
 
+    def starts(self) -> dict[str, str]:
+        """By network, in words, where its first weights came from."""
+        return {below or "network": network.start for below, network in self.exports().items()}
+
     @abstractmethod
     def flops(self, rows: int, predicted: Mapping[str, int]) -> float:
         """Model FLOPs of one training step on `rows` rows, of which each view loses `predicted` places a row.

@@ -33,6 +33,8 @@ class Electra(Objective):
     The generator is trained as a masked language model and its samples carry no gradient. A token counts as replaced
     when its id changed, not when its position was selected. sharing: of the embedding tables; `none`, `tied` (one
     table, ELECTRA) or `gdes` (the discriminator adds a learned difference to the generator's, which it cannot move).
+    generator_from: a checkpoint for the generator; None: the one beside the discriminator's, where that is a run of
+    this objective, else random weights.
     """
 
     needs = Needs(network="encoder", in_place=True, losses=MappingProxyType({"main": "generator"}))
@@ -46,6 +48,7 @@ class Electra(Objective):
         temperature: float,
         generator_weight: float,
         detector_weight: float,
+        generator_from: str | None = None,
     ) -> None:
         super().__init__()
         if sharing not in SHARING:
@@ -58,7 +61,7 @@ class Electra(Objective):
         if temperature <= 0:
             raise RecipeError(f"objective.temperature is {temperature}; a sampling temperature is above 0.")
         self.generator_width, self.generator_depth = generator_width, generator_depth
-        self.sharing, self.temperature = sharing, temperature
+        self.sharing, self.temperature, self.generator_from = sharing, temperature, generator_from
         self.weights = {
             "generator": generator_weight,
             "detector": detector_weight,
@@ -70,7 +73,8 @@ class Electra(Objective):
         from maskwright.models.sharing import share
 
         self.layout = layout
-        smaller = model.smaller(self.generator_width, self.generator_depth)
+        other = model.started_from(self.generator_from) if self.generator_from else model.beside("generator")
+        smaller = other or model.smaller(self.generator_width, self.generator_depth)
         self.detector: Network = model.build(tokenizer, positions, "detect")
         self.generator: Network = smaller.build(tokenizer, positions, "mlm")
         share(self.generator, self.detector, self.sharing)
@@ -109,6 +113,9 @@ class Electra(Objective):
 
     def exports(self) -> dict[str, Network]:
         return {"": self.detector, "generator": self.generator}
+
+    def starts(self) -> dict[str, str]:
+        return {"generator": self.generator.start, "discriminator": self.detector.start}
 
     def flops(self, rows: int, predicted: Mapping[str, int]) -> float:
         from maskwright.models.flops import training_flops

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from maskwright.pasting import command
+from maskwright.tracking.change import BEFORE, pairs, verdict
 
 # name in metrics.json -> how a reader calls it, what it counts
 _FIGURES = {
@@ -92,8 +93,10 @@ def summary(
     table.add_column(style="dim")
     shown = dict(_FIGURES)
     for name in metrics:  # other networks' or views' numbers, such as generator/ruler/loss
-        if name not in shown and not name.endswith("/reason") and "ruler/" in name:
+        other = not name.endswith("/reason") and not name.startswith(BEFORE)
+        if name not in shown and other and "ruler/" in name:
             shown[name] = (name, "")
+    changed = pairs(metrics)
     given = ""  # the reason that stands in the row above
     for name, (title, meaning) in shown.items():
         if name not in metrics:
@@ -107,9 +110,12 @@ def summary(
             done = f"{metrics.get('steps', 0):,} steps, {compact(metrics.get('tokens', 0))} tokens"
             table.add_row(title, duration(value), done)
         else:
-            table.add_row(title, _figure(name, value), meaning)
+            then = f"{_figure(name, changed[name][0])} -> " if name in changed else ""
+            table.add_row(title, then + _figure(name, value), meaning)
     console.print()
     console.print(table)
+    for line in verdict(metrics):
+        console.print(f"\nnote: {escape(line)}", soft_wrap=True, highlight=False)
     console.print(f"\nrun folder  {escape(str(folder))}", soft_wrap=True, highlight=False)
     for line in where:
         console.print(escape(line), soft_wrap=True, highlight=False)
@@ -124,6 +130,12 @@ def ended(step: int, steps: int, reason: str | None, best: tuple[str, int | None
     if best and best[1] is not None and best[1] != step:
         lines.append(f"the weights of step {best[1]:,}, the best by {best[0]}, are measured and exported")
     return lines
+
+
+def measured(figures: Mapping[str, float]) -> str:
+    """The losses of a validation in words, and the ruler's accuracy: `ruler/loss 5.1234, heldout/mlm 5.0312`."""
+    shown = [name for name in figures if "ruler/" not in name or name.endswith(("/loss", "/accuracy"))]
+    return ", ".join(f"{name} {_figure(name, figures[name])}" for name in sorted(shown, key=lambda n: "ruler" not in n))
 
 
 def next_commands(

@@ -1,4 +1,4 @@
-"""Keeps secrets out of whatever is written down: configs, status files, logs."""
+"""Keeps secrets out of whatever is written down (configs, status files, logs), and the machine out of model cards."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _SHAPES = re.compile(
     r"(?<![A-Za-z0-9])(hf_[A-Za-z0-9]{20,}|wandb_v1_[A-Za-z0-9_]{20,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{20,})"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
 )
+_ABSOLUTE = re.compile(r"(?<![^\s'\"=\[,(])(?:~|[A-Za-z]:[\\/]|/)[^\s'\",\]);]*[\\/]([^\s'\",\]);]+)")
 
 
 def without_secrets(value: Any) -> Any:
@@ -28,6 +29,23 @@ def without_secrets(value: Any) -> Any:
     """
     known = [v for k, v in os.environ.items() if _ENVIRONMENT_NAME.search(k) and len(v) >= 8 and not v.startswith("/")]
     return _clean(value, sorted(known, key=len, reverse=True))
+
+
+def without_places(value: Any) -> Any:
+    """A copy of nested dicts, lists and texts in which an absolute path reads `.../` and its end: what stands in a
+    model card is read by strangers, who have nothing of a folder's name on this machine."""
+    if isinstance(value, Mapping):
+        return {key: without_places(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(without_places(item) for item in value)
+    return _ABSOLUTE.sub(_shortened, value) if isinstance(value, str) else value
+
+
+def _shortened(path: re.Match[str]) -> str:
+    """The last part; of what lies in a run's export, the run's folder too."""
+    parts = re.split(r"[\\/]", path[0])
+    first = parts.index("export") - 1 if "export" in parts[2:] else len(parts) - 1
+    return "/".join(("...", *parts[first:]))
 
 
 def _clean(value: Any, known: list[str]) -> Any:

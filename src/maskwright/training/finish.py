@@ -16,16 +16,27 @@ from maskwright.objectives import Objective
 from maskwright.tracking import console as screen
 from maskwright.tracking import fill_ins
 from maskwright.tracking.jobs import in_multirun, task_words
+from maskwright.tracking.change import BEFORE, pairs, verdict
 from maskwright.tracking.meter import Meter
 from maskwright.tracking.run import Record
+from maskwright.tracking.secrets import without_places
 from maskwright.training.folder import RunFolder
 from maskwright.training.recipe import Recipe
 
 FILL_INS = 6  # example sentences at the end
 
 
-def figures(objective: Objective, validation: Mapping[str, float], meter: Meter, seconds: float) -> dict[str, Any]:
-    """metrics.json: what was measured, and null with a reason where a run has no such number."""
+def figures(
+    objective: Objective,
+    validation: Mapping[str, float],
+    meter: Meter,
+    seconds: float,
+    before: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """metrics.json: what was measured, and null with a reason where a run has no such number.
+
+    before: what was measured before the first step; its names get `before/` in front.
+    """
     found: dict[str, Any] = {}
     for prefix, network in objective.ruled().items():
         for name in ("loss", "accuracy", "bits_per_byte"):
@@ -38,6 +49,7 @@ def figures(objective: Objective, validation: Mapping[str, float], meter: Meter,
     for term in (term for term, weight in objective.weights.items() if weight and f"heldout/{term}" not in found):
         found[f"heldout/{term}"] = None
         found[f"heldout/{term}/reason"] = "no held-out place counts"
+    found |= {BEFORE + name: value for name, value in (before or {}).items()}
     found |= meter.totals()
     found["wall_seconds"] = seconds
     return found
@@ -55,15 +67,22 @@ def leave(
     """Export the objective's networks with the weights that they hold, write the figures, and show what came of it."""
     card = {
         "text": recipe.sentence,
-        "recipe": OmegaConf.to_container(OmegaConf.load(run.config)),
+        "base_model": (run.recorded() or {}).get("base_model"),
+        "recipe": without_places(OmegaConf.to_container(OmegaConf.load(run.config))),
         "data": {
             "summary": prepared.summary,
             **{f"{name} fingerprint": key for name, key in prepared.fingerprints.items()},
         },
-        "figures": {name: value for name, value in metrics.items() if not name.endswith("/reason")},
+        "figures": {
+            name: value
+            for name, value in metrics.items()
+            if not name.endswith("/reason") and not name.startswith(BEFORE)
+        },
+        "before": pairs(metrics),
+        "verdict": verdict(metrics),
     }
     for below, network in objective.exports().items():
-        export(network, prepared.tokenizer, run.export / below, card)
+        export(network, prepared.tokenizer, run.export / below, card | {"start": without_places(network.start)})
     log.finish(metrics)
     screen.summary(metrics, run.path, log.where, console)
     ruled = [network for network in objective.ruled().values() if not isinstance(network, str)]

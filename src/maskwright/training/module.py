@@ -66,6 +66,7 @@ class Pretraining(L.LightningModule):
         self.steps, self.micro_rows, self.dropout_seed, self.clip = steps, micro_rows, dropout_seed, clip
         self.stretches = list(stretches) or [(0, steps)]
         self.longest = longest
+        self.before: dict[str, float] = {}  # what was measured before the first step, if it was; checkpointed
         self.validation: dict[str, float] = {}  # what the last validation measured
         self.validated_at = -1  # after how many steps
         self._sharded: Sharded | None = None  # with hardware.strategy fsdp
@@ -86,6 +87,12 @@ class Pretraining(L.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer_recipe.build(self.objective)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["before"] = self.before
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.before = checkpoint.get("before", {})
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         optimizer = self.optimizers()
@@ -185,7 +192,8 @@ class Pretraining(L.LightningModule):
             measured[f"rate{behind}"] = rate / rows
             measured[f"achieved_rate{behind}"] = selected / candidates.clamp(min=1)
         measured |= {"tokens": tokens, "grad_norm": grad_norm}
-        measured |= {f"lr/{group['name']}": group["lr"] for group in optimizer.param_groups}
+        for group in optimizer.param_groups:  # of a name's groups the first has the highest rate
+            measured.setdefault(f"lr/{group['name']}", group["lr"])
         return measured
 
     def on_validation_start(self) -> None:

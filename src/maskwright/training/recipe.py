@@ -20,12 +20,15 @@ from maskwright.data.words import Segmenter
 from maskwright.errors import RecipeError
 from maskwright.masking import ViewRecipe, Views, Vocabulary
 from maskwright.models import ModelRecipe
+from maskwright.models.checkpoint import longest_row
 from maskwright.objectives import Objective, RowLayout
 from maskwright.tracking.loggers import LoggerRecipe
 from maskwright.training.hardware import Hardware, physical_cores
 from maskwright.training.optimizers import OptimizerRecipe
 from maskwright.training.phases import Asked, asked, describe
 from maskwright.training.schedules import Schedule
+
+OmegaConf.register_new_resolver("rows_that_fit", longest_row, replace=True)  # for presets that start from a checkpoint
 
 
 @dataclass

@@ -26,11 +26,14 @@ from maskwright.data.prepare import Prepared
 from maskwright.evaluation.ruler import ruler_views
 from maskwright.masking.noise import mixed_seed, stream_id
 from maskwright.pasting import command
+from maskwright.models.checkpoint import hub_name
+from maskwright.models.network import RANDOM
 from maskwright.tracking import console as screen
 from maskwright.tracking.bar import progress
 from maskwright.tracking.meter import Meter
 from maskwright.tracking.run import Record, git_commit, record
 from maskwright.training import reached
+from maskwright.training.before import measure, wanted
 from maskwright.training.callbacks import ExportAtPowers, Validated
 from maskwright.training.checkpoints import AtomicCheckpointIO, StepCheckpoint
 from maskwright.training.ema import WeightAverage
@@ -42,6 +45,7 @@ from maskwright.training.hardware import Chosen, matmul_peak_flops
 from maskwright.training.health import StopWhenBroken, full_disk_explained
 from maskwright.training.module import Pretraining
 from maskwright.training.moved import named_files, refuse_other_files
+from maskwright.training.optimizers.layers import frozen_share
 from maskwright.training.phases import flops_per_token, planned, rows_per_step
 from maskwright.training.preemption import EndedAtOnce, Preemption, ignore_in_worker
 from maskwright.training.recipe import Recipe, assemble
@@ -112,6 +116,9 @@ def _pretrain(
     elif _first_process():
         run.describe(recipe.objective, prepared.tokenizer)
     parameters = sum(parameter.numel() for parameter in recipe.objective.parameters())
+    starts, first = recipe.objective.starts(), wanted(cfg.trainer.validate_first, recipe.objective)
+    recipe.optimizer.layers.freeze(recipe.objective)
+    frozen = frozen_share(recipe.objective)
 
     device = _device(chosen)
     peak = (
@@ -141,6 +148,8 @@ def _pretrain(
         "files": named_files(cfg),
         "data": prepared.report,
         "parameters": parameters,
+        "starts": starts,
+        "base_model": hub_name(recipe.model.init_from),
         "steps": data.steps,
         "peak_flops": peak,
     }
@@ -162,8 +171,12 @@ def _pretrain(
         console.print(f"[dim]{prepared.summary}[/dim]")
         for note in prepared.report["notes"]:
             console.print(f"[dim]note: {escape(note)}[/dim]", soft_wrap=True)
-        for start in {network.start for network in recipe.objective.exports().values()} - {"random weights"}:
-            console.print(f"[dim]starts from {escape(start)}[/dim]", soft_wrap=True)
+        if set(starts.values()) != {RANDOM}:
+            for name, start in starts.items():
+                who = f"{name} starts" if len(starts) > 1 else "starts"
+                console.print(f"[dim]{who} from {escape(start)}[/dim]", soft_wrap=True)
+        if frozen:
+            console.print(f"[dim]{screen.percent(frozen)} of the weights are frozen[/dim]")
         for note in reached.notes(data, device):
             console.print(f"note: {note}", soft_wrap=True)
         if step is not None:
@@ -180,7 +193,7 @@ def _pretrain(
     with record(
         recipe.logger, folder, cfg.name or name, {str(k): v for k, v in plain.items()}, facts, step, group, _rank()
     ) as log:
-        return _train(cfg, recipe, prepared, data, chosen, facts, run, log, checkpoint, console, began)
+        return _train(cfg, recipe, prepared, data, chosen, facts, run, log, checkpoint, first, console, began)
 
 
 def _train(
@@ -193,6 +206,7 @@ def _train(
     run: RunFolder,
     log: Record,
     checkpoint: Path | None,
+    first: bool,
     console: Console,
     began: float,
 ) -> dict[str, Any]:
@@ -216,6 +230,10 @@ def _train(
     )
     if chosen.compile:
         objective.compile_networks()
+    if checkpoint is None and first:
+        measure(module, data, chosen, log, prepared.tokenizer)
+        if _first_process():
+            console.print(f"[dim]before the first step: {screen.measured(module.before)}[/dim]", soft_wrap=True)
     per_token = [
         flops_per_token(objective, phase.length, _shown(data, number), masks.most)
         for number, (phase, masks) in enumerate(zip(data.phases, data.phase_masks, strict=True))
@@ -265,7 +283,7 @@ def _train(
     if trainer.is_global_zero and (shown is not module.validation or ending.reason):
         for suite in suites:
             suite.evaluate(module, best.step if best and best.step else trainer.global_step)
-    metrics = figures(objective, shown, meter, time.perf_counter() - began) | prepared.figures
+    metrics = figures(objective, shown, meter, time.perf_counter() - began, module.before) | prepared.figures
     metrics |= {"best/step": best.step} if best else {}
     if trainer.is_global_zero:
         for line in screen.ended(trainer.global_step, data.steps, ending.reason, best.of if best else None):
@@ -364,7 +382,8 @@ def _line(
 
 
 def _model_name(recipe: Recipe) -> str:
-    return recipe.choices.get("model", recipe.model.family)
+    name = recipe.choices.get("model", recipe.model.family)
+    return recipe.model.family if name == "checkpoint" else name
 
 
 def _masking(recipe: Recipe) -> str:

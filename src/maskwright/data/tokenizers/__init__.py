@@ -4,8 +4,8 @@ WordPiece and Unigram training is not reproducible even on one thread, so a trai
 cache, and identified by the sha256 of what it does; the one of the quick start ships in `data/assets`.
 """
 
-from maskwright.data.tokenizers.saved import SavedTokenizer
+from maskwright.data.tokenizers.saved import SavedTokenizer, saved_in
 from maskwright.data.tokenizers.training import TrainedTokenizer, train_texts
 from maskwright.data.tokenizers.wrapping import fingerprint, wrapped
 
-__all__ = ["SavedTokenizer", "TrainedTokenizer", "fingerprint", "train_texts", "wrapped"]
+__all__ = ["SavedTokenizer", "TrainedTokenizer", "fingerprint", "saved_in", "train_texts", "wrapped"]

@@ -14,6 +14,17 @@ from maskwright.errors import RecipeError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+# Any of them makes a folder one that transformers can read a tokenizer from; without one it makes up an empty one.
+_FILES = (
+    "tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece.model", "tokenizer.model",
+    "sentencepiece.bpe.model",
+)  # fmt: skip
+
+
+def saved_in(folder: Path) -> bool:
+    """Whether a folder holds the files of a tokenizer."""
+    return any((folder / name).is_file() for name in _FILES)
+
 
 class SavedTokenizer:
     """A tokenizer made before: a folder, a tokenizer.json, a run folder (finished or not), or a name on the hub."""
@@ -48,6 +59,11 @@ class SavedTokenizer:
             place = place / FOLDER
         elif place.is_dir() and (place / "export").is_dir():
             place = _exported(place / "export")
+        if place.is_dir() and not saved_in(place):
+            raise RecipeError(
+                f"tokenizer.path={self.path} holds no tokenizer; save it there, or choose tokenizer=saved and set "
+                "tokenizer.path to where it lies."
+            )
         return self._auto(str(place) if place.exists() else self.path)
 
     def _auto(self, name: str) -> Any:

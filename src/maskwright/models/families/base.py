@@ -36,6 +36,7 @@ class Family(ABC):
     rotary: bool = False  # the width of a head must be even
     narrow: bool = False  # `embedding_size` may differ from `hidden_size`
     layers: str = "encoder.layer"  # the stack of layers inside the body
+    below: tuple[str, ...] = ()  # parts of the body that lower layers read, though they stand behind the layers
     # Parts of a layer that work place by place once values are mixed; the first is where places are picked.
     behind_attention: tuple[str, ...] = ()
     special_row: int | None = None  # an id that the architecture treats in its own way: no ordinary token may have it

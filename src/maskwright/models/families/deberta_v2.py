@@ -25,6 +25,7 @@ class DebertaV2(Family):
     }
     body_name = "deberta"
     behind_attention = ("attention.output", "intermediate", "output")
+    below = ("encoder.rel_embeddings", "encoder.LayerNorm", "encoder.conv")
     attentions = ("eager",)
     extra_keys: ClassVar[Mapping[str, Any]] = {
         "attention_head_size": int, "conv_act": str, "conv_groups": int, "conv_kernel_size": int,
