@@ -233,9 +233,17 @@ def _json(lines: Iterable[str], file: Path) -> Iterator[Row]:
             yield row
 
 
-def optional(files: str | Iterable[str] | None = None, path: str | None = None, **settings: Any) -> Source | None:
+def optional(
+    files: str | Iterable[str] | None = None,
+    path: str | None = None,
+    name: str | None = None,
+    split: str = "train",
+    columns: Iterable[str] | None = None,
+    separator: str | None = None,
+    format: str = "auto",
+) -> Source | None:
     """A source; None where neither files nor a dataset is named."""
-    return Source(files, path, **settings) if files or path else None
+    return Source(files, path, name, split, columns, separator, format) if files or path else None
 
 
 class Splits:
