@@ -128,8 +128,8 @@ def _target(said: Any, path: str) -> Callable[..., Any]:
     try:
         return instantiate({TARGET: said, "_partial_": True}).func
     except (InstantiationException, ValueError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0] if "blocklist" in str(error) else "no such class can be imported"
-        raise RecipeError(f"{path}.{TARGET} is {shown(said)}: {reason.rstrip('.')}; give the name of a class.") from None
+        why = "no config may call" if "blocklist" in str(error) else "cannot be imported"
+        raise RecipeError(f"{path}.{TARGET} is {shown(said)}, which {why}; give the dotted name of a class.") from None
 
 
 def parameters(target: Callable[..., Any]) -> tuple[dict[str, tuple[Any, bool]], bool]:

@@ -175,7 +175,7 @@ def _check(table: DictConfig, schema: type, path: str, whole: DictConfig) -> Non
     for key in table:
         if key not in fields:
             name = f"{path}{key}"
-            raise RecipeError(f"{name} is no setting; {hint(name, _known(schema, path, name, whole))}")
+            raise RecipeError(f"{name} is no setting; {hint(name, _known(schema, path, name, whole), listed=False)}")
     for name, annotation in _hints(schema).items():
         key = f"{path}{name}"
         if annotation is Group:

@@ -28,7 +28,7 @@ def show(
     can mend.
     """
     console = console or Console(highlight=False)
-    written = _checked(cfg)
+    written = checked(cfg)
     composed = policies(written, overrides) if written else [Composed("", cfg, choices)]
     looks = look(composed, cfg.show.statistics_rows, cfg.show.progress)
     found = seen(looks, cfg.show.rows)
@@ -43,7 +43,7 @@ def show(
     return told
 
 
-def _checked(cfg: DictConfig) -> list[str]:
+def checked(cfg: DictConfig) -> list[str]:
     """The policies. Raises RecipeError for settings of `show` that mean nothing."""
     check_settings(cfg, ShowMasks)
     progress = cfg.show.progress
