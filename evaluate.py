@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from maskwright.config.entry import entry, one_sentence
 from maskwright.tracking.fresh import register  # imports nothing heavy
 
-os.environ.setdefault("MASKWRIGHT_ROOT", str(Path(__file__).resolve().parent))
+ROOT = Path(__file__).resolve().parent
+os.environ.setdefault("MASKWRIGHT_ROOT", str(ROOT))
 
 
 def _folder(run: str | None, name: str | None, suite: str, fresh: str) -> str:
@@ -28,22 +29,17 @@ register()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
+@one_sentence()
 def main(cfg: DictConfig) -> float | None:
     # Heavy libraries are imported late, so that --help answers at once.
     from hydra.core.hydra_config import HydraConfig
 
-    from maskwright.errors import RecipeError
+    from maskwright.evaluation.evaluate import evaluate
 
-    try:
-        from maskwright.evaluation.evaluate import evaluate
-
-        job = HydraConfig.get()
-        result = evaluate(cfg, job.runtime.choices, Path(job.runtime.output_dir))
-        return next(iter(result.numbers().values()), None)
-    except RecipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    job = HydraConfig.get()
+    result = evaluate(cfg, job.runtime.choices, Path(job.runtime.output_dir))
+    return next(iter(result.numbers().values()), None)
 
 
 if __name__ == "__main__":
-    main()
+    entry(main, ROOT)

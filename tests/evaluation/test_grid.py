@@ -85,7 +85,8 @@ def test_a_higher_rate_hides_what_a_lower_one_hides(runs, compose):
     from maskwright.evaluation.loading import load
     from maskwright.evaluation.ruler import fixed_views
     from maskwright.masking import Vocabulary
-    from maskwright.training.recipe import assemble, build
+    from maskwright.config.build import build
+    from maskwright.training.recipe import assemble
 
     folder, _ = runs()
     cfg, _ = compose(f"run={folder}", config="evaluate", small=False)
@@ -156,7 +157,7 @@ def test_other_models_need_a_corpus(runs, tmp_path, compose, small_options):
 
 
 def test_mistakes_are_named(compose):
-    from maskwright.training.recipe import build
+    from maskwright.config.build import build
 
     for word, sentence in (("rates=[1.5]", "holds 1.5; a masking rate lies between 0 and 1"),
                            ("words=1", "evaluation.words is 1")):  # fmt: skip

@@ -109,9 +109,18 @@ class Source:
         return [row for _, row in Table(file, kind, self.how)]
 
 
-def optional(files: str | Sequence[str] | None = None, path: str | None = None, **settings: Any) -> Source | None:
+def optional(
+    files: str | Sequence[str] | None = None,
+    path: str | None = None,
+    name: str | None = None,
+    split: str = "train",
+    columns: Sequence[str] | None = None,
+    separator: str | None = None,
+    format: Format = "auto",
+    encoding: str = "utf-8",
+) -> Source | None:
     """A source; None where neither files nor a dataset is named."""
-    return Source(files, path, **settings) if files or path else None
+    return Source(files, path, name, split, columns, separator, format, encoding) if files or path else None
 
 
 class Splits:

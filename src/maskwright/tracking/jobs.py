@@ -285,6 +285,16 @@ def _read(path: Path) -> dict[str, Any]:
     return kept if isinstance(kept, dict) else {}
 
 
+def task_words() -> list[str]:
+    """The overrides of this task as they were written; ${...} in them refers to the recipe, not to Hydra's config."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    if not HydraConfig.initialized():
+        return []
+    return [str(word) for word in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)]
+
+
 def _task() -> tuple[list[str], int | None]:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
@@ -293,10 +303,10 @@ def _task() -> tuple[list[str], int | None]:
         return [], None
     config = HydraConfig.get()
     number = None if not in_multirun() or OmegaConf.is_missing(config.job, "num") else config.job.num
-    return [str(word) for word in config.overrides.task], number
+    return task_words(), number
 
 
-def task_words(folder: str | Path) -> list[str]:
+def run_words(folder: str | Path) -> list[str]:
     """The words that the run in `folder` was begun with, and those of a resume, where they say more."""
     words = _task()[0]
     if _names_a_run(words):

@@ -128,10 +128,6 @@ def watchers(cfg: DictConfig, seconds: float | None) -> list[NoLongerBetter | Ti
     """What may end training before its last step. seconds: see `budget`."""
     stopping, found = cfg.early_stopping, []
     if stopping.figure is not None:
-        if stopping.patience < 1:
-            raise RecipeError(f"early_stopping.patience is {stopping.patience}; give validations, from 1 up.")
-        if stopping.min_delta < 0:
-            raise RecipeError(f"early_stopping.min_delta is {stopping.min_delta}; give a change from 0 up.")
         found.append(NoLongerBetter(stopping.figure, stopping.patience, stopping.min_delta))
     return [*found, *([TimeBudget(seconds)] if seconds is not None else [])]
 

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
+from maskwright.config.build import build
 from maskwright.data import Prepared
 from maskwright.errors import RecipeError
 from maskwright.evaluation.heads import HEADS
@@ -21,7 +22,7 @@ from maskwright.evaluation.tools import Tools, undisturbed
 from maskwright.tracking.meter import Meter
 from maskwright.tracking.run import Record
 from maskwright.training.ema import WeightAverage
-from maskwright.training.recipe import Recipe, build
+from maskwright.training.recipe import Recipe
 
 
 class Evaluating(Callback):
@@ -87,7 +88,7 @@ def evaluating(
             "evaluation.every_n_steps and a suite go together; set both, as in evaluation.every_n_steps=500 "
             "+evaluation@evaluation.suites.cloze=fill."
         )
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+    if every < 1:
         raise RecipeError(f"evaluation.every_n_steps is {every}; give a number of steps from 1 up, or null.")
     if cfg.hardware.strategy == "fsdp":
         raise RecipeError("evaluation.every_n_steps needs whole weights on each device; use hardware=ddp, or null.")
@@ -109,4 +110,4 @@ def evaluating(
 
 def suites_of(cfg: DictConfig) -> dict[str, Suite]:
     """The suites by name, built. Raises RecipeError for a wrong setting."""
-    return {str(name): build(cfg, f"evaluation.suites.{name}", node) for name, node in cfg.evaluation.suites.items()}
+    return {str(name): build(cfg, f"evaluation.suites.{name}", node, Suite) for name, node in cfg.evaluation.suites.items()}

@@ -15,7 +15,7 @@ from maskwright.models.export import export
 from maskwright.objectives import Objective
 from maskwright.tracking import console as screen
 from maskwright.tracking import fill_ins
-from maskwright.tracking.jobs import in_multirun, task_words
+from maskwright.tracking.jobs import in_multirun, run_words
 from maskwright.tracking.change import BEFORE, pairs, verdict
 from maskwright.tracking.meter import Meter
 from maskwright.tracking.run import Record
@@ -99,5 +99,5 @@ def leave(
     own = objective.exports()[""].family.library != "transformers"
     measured = None if inside is None else run.export / inside if inside else run.path
     more = "lengthened" in (run.recorded() or {})
-    others = screen.of_this_run(run.path, task_words(run.path), metrics["steps"], measured, more)
+    others = screen.of_this_run(run.path, run_words(run.path), metrics["steps"], measured, more)
     screen.show_next(screen.next_commands(run.path, fill, others, own), console)

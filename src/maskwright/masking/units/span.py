@@ -6,7 +6,6 @@ Shapes: B rows, L positions, W pieces of a row in order (as many columns as posi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,11 +13,9 @@ from torch import Tensor
 from maskwright.masking import race
 from maskwright.masking.columns import Column, named
 from maskwright.masking.field import Arrivals, Field
+from maskwright.masking.lengths import Lengths
 from maskwright.masking.pace import Pace
 from maskwright.masking.units.base import Unit, longest_in
-
-if TYPE_CHECKING:
-    from maskwright.masking.lengths import Lengths
 
 TOKEN = "token"
 
