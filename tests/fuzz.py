@@ -56,7 +56,18 @@ def keys() -> dict[str, tuple[list[str], Any]]:
 
 OPTIONS, KEYS = options(), keys()
 _HYDRA = ("hydra.run.dir", "hydra.sweep.dir", "hydra.job.num", "hydra.mode", "hydra.verbose", "hydra.sweeper.params")
-_FLAGS = ("--alpha", "--power", "--metric", "--tune", "--baseline", "--ignore", "--spread", "--better", "--wandb", "--nope")
+_FLAGS = (
+    "--alpha",
+    "--power",
+    "--metric",
+    "--tune",
+    "--baseline",
+    "--ignore",
+    "--spread",
+    "--better",
+    "--wandb",
+    "--nope",
+)
 
 
 @st.composite
@@ -86,12 +97,18 @@ def _likely(said: Any) -> st.SearchStrategy[str]:
         return st.lists(st.one_of(*(_likely(one) for one in said[:3] or ["a"])), max_size=3).map(
             lambda parts: f"[{','.join(parts)}]"
         )
-    return st.sampled_from(["a", "word", "text", "auto", "none", "/no/such/file.txt", "'.*'", "'['", "'('", "''", "[a]", "{a: b}"])
+    return st.sampled_from(
+        ["a", "word", "text", "auto", "none", "/no/such/file.txt", "'.*'", "'['", "'('", "''", "[a]", "{a: b}"]
+    )
 
 
 @st.composite
 def _words(draw: st.DrawFn) -> list[str]:
-    kind = draw(st.sampled_from(["likely"] * 8 + ["value"] * 6 + ["choice"] * 3 + ["typo", "new", "delete", "below", "hydra", "noise"]))
+    kind = draw(
+        st.sampled_from(
+            ["likely"] * 8 + ["value"] * 6 + ["choice"] * 3 + ["typo", "new", "delete", "below", "hydra", "noise"]
+        )
+    )
     key = draw(st.sampled_from(sorted(KEYS)))
     (chosen, said), value = KEYS[key], draw(_values())
     if kind == "likely":
@@ -111,7 +128,10 @@ def _words(draw: st.DrawFn) -> list[str]:
     if kind == "delete":
         return [*chosen, f"~{draw(st.sampled_from([key, key.split('.')[0]]))}{draw(st.sampled_from(['', '=1']))}"]
     if kind == "below":
-        return [*chosen, f"{draw(st.sampled_from(['', '+']))}{key}.{draw(st.sampled_from(['x', '_target_', '_args_']))}={value}"]
+        return [
+            *chosen,
+            f"{draw(st.sampled_from(['', '+']))}{key}.{draw(st.sampled_from(['x', '_target_', '_args_']))}={value}",
+        ]
     if kind == "hydra":
         return [f"{draw(st.sampled_from(_HYDRA))}={value}"]
     return [draw(st.text("=[]{}'\",:$~+@/\\ ab0.()%", max_size=12))]

@@ -10,7 +10,6 @@ import os
 import traceback
 
 from hypothesis import HealthCheck, Phase, given, settings
-
 from tests.fuzz import command_lines, meet
 
 CASES = int(os.environ.get("MASKWRIGHT_FUZZ", "250"))

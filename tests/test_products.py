@@ -12,12 +12,12 @@ import pytest
 import torch
 from benchmarks.contestants import policies
 
+from maskwright.config.build import build
 from maskwright.errors import RecipeError
 from maskwright.masking import Masking, Outcome, ViewRecipe
 from maskwright.masking.budgets import Counted, Independent
 from maskwright.masking.rates import Constant
 from maskwright.masking.units import OneOf
-from maskwright.config.build import build
 from maskwright.training.recipe import assemble, check_views
 
 KINDS = {"weight": "masking.weight", "budget": "masking.budget", "rate": "rate", "corruption": "corruption"}

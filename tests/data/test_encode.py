@@ -15,7 +15,22 @@ from maskwright.data.tokenizers import TrainedTokenizer
 from maskwright.data.tokens import token_bytes
 
 KINDS = ("wordpiece", "bpe", "unigram")
-ODD = ["\u0301x", "\u0301", "\u00ad", "a\u00ad", "a\u200bb", "b\u200b", "\x01", "\u0130", "x" * 130, "e\u0301", "[MASK]", "it's", "\u4e2d\u6587", "\ufeff"]
+ODD = [
+    "\u0301x",
+    "\u0301",
+    "\u00ad",
+    "a\u00ad",
+    "a\u200bb",
+    "b\u200b",
+    "\x01",
+    "\u0130",
+    "x" * 130,
+    "e\u0301",
+    "[MASK]",
+    "it's",
+    "\u4e2d\u6587",
+    "\ufeff",
+]
 SPACES = [" "] * 12 + ["  ", "\n", "\n\n", "\t", "\r\n", " \t ", "\u00a0", "\u2028", "\u3000", "", " \n ", "\n "]
 JOINING = ["\x0b", "\x0c", "\x1c", "\x85"]
 
@@ -29,7 +44,9 @@ def backends(folder):
 def texts_of(folder, odd, spaces, count=60):
     rng = random.Random(0)
     words = sorted(folder.iterdir())[7].read_text(encoding="utf-8").split()[:400] + odd
-    made = ["".join(rng.choice(words) + rng.choice(spaces) for _ in range(rng.choice([0, 1, 3, 80]))) for _ in range(count)]
+    made = [
+        "".join(rng.choice(words) + rng.choice(spaces) for _ in range(rng.choice([0, 1, 3, 80]))) for _ in range(count)
+    ]
     return [*made, *(rng.choice(spaces) + text for text in made[:20]), "", " ", "\n", "  \n", " a", "a ", "\n\na"]
 
 

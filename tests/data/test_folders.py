@@ -104,7 +104,9 @@ def test_a_cache_that_goes_between_two_stages(folder, tmp_path, capfd):
                 shutil.rmtree(cache / "texts")
             return super().load(texts, key, cache, markers)
 
-    TrainedTokenizer("wordpiece", 300).train(path.read_text() for path in folder.iterdir()).save(str(tmp_path / "t.json"))
+    TrainedTokenizer("wordpiece", 300).train(path.read_text() for path in folder.iterdir()).save(
+        str(tmp_path / "t.json")
+    )
     corpus = TextFiles(f"{folder}/*.txt", heldout=0.2)
     cache = tmp_path / "cache"
     prepared = prepare(corpus, Emptying(str(tmp_path / "t.json")), Packing("segment", 32), cache=cache)

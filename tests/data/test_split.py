@@ -53,7 +53,11 @@ OWN = [f"{a}{b}{c}" for a in "bdfgk" for b in ("an", "el", "or", "ut") for c in 
 def test_heldout_paragraphs_leave_train(tmp_path):
     """Another spacing, or an accent written as a character of its own, makes no other paragraph."""
     own = [f"Paragraph of its own {'abcdefghijklmnopqrst'[number]}.\n\n" for number in range(20)]
-    copies = [f"{LONG} caf\u00e9", f"{LONG.replace(' ', '  ')} cafe\u0301", f"{LONG.replace(' upon', chr(10) + 'upon')} caf\u00e9"]
+    copies = [
+        f"{LONG} caf\u00e9",
+        f"{LONG.replace(' ', '  ')} cafe\u0301",
+        f"{LONG.replace(' upon', chr(10) + 'upon')} caf\u00e9",
+    ]
     texts = [own[number] + copies[number % 3] + "\n\nThe end of " + own[number] for number in range(20)]
     report, train, heldout = parts(tmp_path, texts)
     assert len(heldout) == report["documents"]["heldout"] == 4
@@ -91,10 +95,19 @@ def test_digits_signs_and_case_tell_paragraphs_apart_unless_near_ones_are_asked_
 
 @pytest.mark.parametrize(
     "line",
-    ["K:G", "Chapter I", "S:Trad, arr Phil Rowe", "Oh, the wind and the rain, hey ho,", "\u7b2c\u4e00\u7ae0 \u5f00\u59cb"],
+    [
+        "K:G",
+        "Chapter I",
+        "S:Trad, arr Phil Rowe",
+        "Oh, the wind and the rain, hey ho,",
+        "\u7b2c\u4e00\u7ae0 \u5f00\u59cb",
+    ],
 )
 def test_short_lines_that_recur_are_no_duplicates(tmp_path, line):
-    texts = [f"X:{number}\n{line}\nA line that stands in number {number} alone, {'abcdefghij'[number % 10] * 9}\n" for number in range(40)]
+    texts = [
+        f"X:{number}\n{line}\nA line that stands in number {number} alone, {'abcdefghij'[number % 10] * 9}\n"
+        for number in range(40)
+    ]
     report, train, _ = parts(tmp_path, texts)
     assert report["duplicates"] == 0
     assert all(line in text for text in train)
@@ -104,7 +117,8 @@ def test_short_lines_that_recur_are_no_duplicates(tmp_path, line):
     "paragraph",
     [
         "\u8fd9\u662f\u4e00\u6bb5\u5728\u6bcf\u4e2a\u6587\u4ef6\u91cc\u90fd\u51fa\u73b0\u7684\u6587\u5b57\uff0c\u4e0d\u5e94\u8be5\u7559\u5728\u8bad\u7ec3\u6570\u636e\u4e2d\u3002",
-        "\u0e22\u0e48\u0e2d\u0e2b\u0e19\u0e49\u0e32\u0e19\u0e35\u0e49\u0e1b\u0e23\u0e32\u0e01\u0e0f\u0e2d\u0e22\u0e39\u0e48\u0e43\u0e19\u0e17\u0e38\u0e01\u0e44\u0e1f\u0e25\u0e4c" * 2,
+        "\u0e22\u0e48\u0e2d\u0e2b\u0e19\u0e49\u0e32\u0e19\u0e35\u0e49\u0e1b\u0e23\u0e32\u0e01\u0e0f\u0e2d\u0e22\u0e39\u0e48\u0e43\u0e19\u0e17\u0e38\u0e01\u0e44\u0e1f\u0e25\u0e4c"
+        * 2,
         "\u0647\u0630\u0647 \u0627\u0644\u0641\u0642\u0631\u0629 \u062a\u0638\u0647\u0631 \u0641\u064a \u0643\u0644 \u0645\u0644\u0641 \u0648\u0644\u0627 \u064a\u062c\u0648\u0632 \u0623\u0646 \u062a\u0628\u0642\u0649 \u0641\u064a \u0628\u064a\u0627\u0646\u0627\u062a \u0627\u0644\u062a\u062f\u0631\u064a\u0628.",
     ],
 )

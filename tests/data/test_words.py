@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from maskwright.data.tokenizers import TrainedTokenizer
 from maskwright.data.encode import encoded
+from maskwright.data.tokenizers import TrainedTokenizer
 from maskwright.data.tokens import token_bytes
 from maskwright.data.words import word_numbers, word_starts
 

@@ -82,10 +82,10 @@ def test_the_grid(ruled):
 
 
 def test_a_higher_rate_hides_what_a_lower_one_hides(runs, compose):
+    from maskwright.config.build import build
     from maskwright.evaluation.loading import load
     from maskwright.evaluation.ruler import fixed_views
     from maskwright.masking import Vocabulary
-    from maskwright.config.build import build
     from maskwright.training.recipe import assemble
 
     folder, _ = runs()

@@ -11,7 +11,7 @@ import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -138,9 +138,11 @@ def parameters(target: Callable[..., Any]) -> tuple[dict[str, tuple[Any, bool]],
     return _parameters(target)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parameters(target: Callable[..., Any]) -> tuple[dict[str, tuple[Any, bool]], bool]:
-    makers = [one.__init__ for one in target.__mro__ if "__init__" in vars(one)] if isinstance(target, type) else [target]
+    makers = (
+        [one.__init__ for one in target.__mro__ if "__init__" in vars(one)] if isinstance(target, type) else [target]
+    )
     found: dict[str, tuple[Any, bool]] = {}
     for maker in makers:
         if maker is object.__init__:

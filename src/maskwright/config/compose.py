@@ -79,7 +79,9 @@ def _not_an_option(group: str, option: str, options: list[str], conf: Path) -> s
 def _value_key(folder: Path, options: Sequence[str]) -> str | None:
     """The setting of a group that a bare number was perhaps meant for."""
     try:
-        keys = [set(yaml.safe_load((folder / f"{option}.yaml").read_text(encoding="utf-8")) or ()) for option in options]
+        keys = [
+            set(yaml.safe_load((folder / f"{option}.yaml").read_text(encoding="utf-8")) or ()) for option in options
+        ]
     except (OSError, yaml.YAMLError):
         return None
     return next((key for key in ("value", "lr", "length") if any(key in one for one in keys)), None)
@@ -89,12 +91,18 @@ def _wrong_choice(found: re.Match[str], words: Sequence[str], conf: Path) -> str
     for one in _parsed(words):
         if not one.key_or_group:
             return _unreadable(str(one.input_line))
-        if one.is_sweep_override() or isinstance(one.value(), (str, list, dict)) or not (conf / one.key_or_group).is_dir():
+        if (
+            one.is_sweep_override()
+            or isinstance(one.value(), (str, list, dict))
+            or not (conf / one.key_or_group).is_dir()
+        ):
             continue
         if one.value() is None and one.is_delete():
             continue
         if one.value() is None:
-            return f"{one.input_line} names no option; take the group out with ~{one.key_or_group}, or choose an option."
+            return (
+                f"{one.input_line} names no option; take the group out with ~{one.key_or_group}, or choose an option."
+            )
         options = sorted(path.stem for path in (conf / one.key_or_group).glob("*.yaml"))
         return _not_an_option(one.key_or_group, one.get_value_element_as_str(), options, conf)
     return None
@@ -118,7 +126,9 @@ def _not_a_group(found: re.Match[str], words: Sequence[str], conf: Path) -> str:
 def _ambiguous(found: re.Match[str], words: Sequence[str], conf: Path) -> str:
     word = found["word"]
     key, _, value = word.partition("=")
-    text = "" if (conf / key).is_dir() else f", or write one list as {key}='[{value}]' or one text as {key}=\"'{value}'\""
+    text = (
+        "" if (conf / key).is_dir() else f", or write one list as {key}='[{value}]' or one text as {key}=\"'{value}'\""
+    )
     return f"{_cut(word)} gives several values; add -m for a run with each{text if len(text) < 150 else ''}."
 
 
@@ -167,7 +177,7 @@ _TOLD = (
 
 def _other(error: BaseException) -> str:
     """What the library says, in one line."""
-    parts = [error, *( [error.__cause__] if error.__cause__ is not None else [])]
+    parts = [error, *([error.__cause__] if error.__cause__ is not None else [])]
     said = [" ".join(_body(str(part)).split()).rstrip(".") for part in parts]
     key = next((str(k) for part in parts if (k := getattr(part, "full_key", None))), "")
     words = ": ".join(dict.fromkeys(part for part in said if part))
@@ -204,9 +214,7 @@ def _dotted(node: Any, before: str) -> Iterator[str]:
 
 def _groups(conf: Path) -> list[str]:
     """Every group of options, as it is named on the command line."""
-    return sorted(
-        {path.parent.relative_to(conf).as_posix() for path in conf.rglob("*.yaml") if path.parent != conf}
-    )
+    return sorted({path.parent.relative_to(conf).as_posix() for path in conf.rglob("*.yaml") if path.parent != conf})
 
 
 def _parsed(words: Sequence[str]) -> list[Override]:

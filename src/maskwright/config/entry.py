@@ -68,7 +68,14 @@ def of_hydra(error: BaseException) -> bool:
     modules = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames]
     if "run_job" in names and "maskwright" in modules[names.index("run_job") :]:
         return False
-    return isinstance(error, OSError) or modules[-1] in ("hydra", "hydra_plugins", "omegaconf", "antlr4", "pathlib", "optuna")
+    return isinstance(error, OSError) or modules[-1] in (
+        "hydra",
+        "hydra_plugins",
+        "omegaconf",
+        "antlr4",
+        "pathlib",
+        "optuna",
+    )
 
 
 def _check_options(words: Sequence[str]) -> None:

@@ -42,5 +42,7 @@ _TOLD = (
 
 
 def _cut(text: str, most: int = 80) -> str:
-    text = text.encode("unicode_escape").decode() if any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in text) else text
+    text = (
+        text.encode("unicode_escape").decode() if any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in text) else text
+    )
     return text if len(text) <= most else text[: most - 3] + "..."

@@ -10,7 +10,7 @@ import dataclasses
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
@@ -209,7 +209,7 @@ def _check(table: DictConfig, schema: type, path: str, whole: DictConfig) -> Non
             raise RecipeError(f"{key} is {shown(value)}; it holds settings, as in {key}.{first}=<value>.")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hints(schema: Any) -> dict[str, Any]:
     return typing.get_type_hints(schema, include_extras=True)
 

@@ -12,12 +12,20 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import AfterValidator, AllowInfNan, InstanceOf, PydanticSchemaGenerationError, Strict, StringConstraints, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    InstanceOf,
+    PydanticSchemaGenerationError,
+    Strict,
+    StringConstraints,
+    TypeAdapter,
+)
 from pydantic import ValidationError as Mismatch
 
 from maskwright.errors import RecipeError
@@ -159,7 +167,7 @@ def _such_as(key: str, said: Any, annotation: Any) -> str:
     return ""
 
 
-@lru_cache(maxsize=None)
+@cache
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
     try:
         return TypeAdapter(_strict(annotation))

@@ -195,7 +195,9 @@ def _is_one_space(step: dict[str, Any]) -> bool:
 
 
 def _parts_words(step: dict[str, Any]) -> bool:
-    return step["type"] == "Split" and not step["invert"] and bool(_LONG_WORDS.fullmatch(step["pattern"].get("Regex", "")))
+    return (
+        step["type"] == "Split" and not step["invert"] and bool(_LONG_WORDS.fullmatch(step["pattern"].get("Regex", "")))
+    )
 
 
 def _follows(stretch: str) -> bool:

@@ -100,7 +100,8 @@ def write(
     tokens = 0
     with ExitStack() as stack:
         outputs = {
-            name: stack.enter_context(Appending(folder / f"{name}.npy", kind, (length,))) for name, kind in kinds.items()
+            name: stack.enter_context(Appending(folder / f"{name}.npy", kind, (length,)))
+            for name, kind in kinds.items()
         }
         for part in [plan] if isinstance(plan, Plan) else plan:
             facts["rows"] += part.rows

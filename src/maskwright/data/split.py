@@ -94,7 +94,9 @@ def split(
                 for table in removing(train, heldout):
                     first.table(table)
             train = _Part(_opened(folder / "first.arrow"))
-        rewriter.learn(train.dataset() if rewriter.train_only else documents.select(np.flatnonzero(train.D | heldout.D)))
+        rewriter.learn(
+            train.dataset() if rewriter.train_only else documents.select(np.flatnonzero(train.D | heldout.D))
+        )
         train = _rewritten(train, rewriter, "train", report)
         heldout = _rewritten(heldout, rewriter, "heldout", report)
     report["documents"] = {
@@ -174,7 +176,9 @@ class _Removing:
             return table
         before = pc.sum(pc.binary_length(table["text"])).as_py()
         place = table.column_names.index("text")
-        table = table.set_column(place, table.field(place), pa.array([one.text for one in cleared], table.field(place).type))
+        table = table.set_column(
+            place, table.field(place), pa.array([one.text for one in cleared], table.field(place).type)
+        )
         table = table.filter(pa.array([not one.whole for one in cleared]))
         whole = sum(one.whole for one in cleared)
         self.report["duplicates"] += whole + sum(one.paragraphs for one in cleared)

@@ -80,7 +80,13 @@ class ConllFiles(TextFiles):
         duplicates: Literal["exact", "near", "none"] = "exact",
     ) -> None:
         super().__init__(
-            files, encoding=encoding, heldout=heldout, columns=columns, group=group, balance=balance, keep=keep,
+            files,
+            encoding=encoding,
+            heldout=heldout,
+            columns=columns,
+            group=group,
+            balance=balance,
+            keep=keep,
             duplicates=duplicates,
         )
         for setting, value in (("word", word), ("tag", tag)):

@@ -21,8 +21,12 @@ from maskwright.data.reading import (
     kind_of,
     lines,
     listed,
+    looks_like_json,
+    looks_like_text,
+    names_of,
+    shown,
+    whole,
 )
-from maskwright.data.reading import looks_like_json, looks_like_text, names_of, shown, whole
 from maskwright.data.stored import Notes, Read, stored
 from maskwright.errors import RecipeError
 

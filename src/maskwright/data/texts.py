@@ -49,7 +49,9 @@ def portions(documents: Dataset, columns: Sequence[str] | None = None) -> Iterat
         table = arrow[first : first + size]
         yield first, table
         first += len(table)
-        own = max(1, pc.sum(pc.binary_length(table["text"])).as_py() or 0) if "text" in table.column_names else len(table)
+        own = (
+            max(1, pc.sum(pc.binary_length(table["text"])).as_py() or 0) if "text" in table.column_names else len(table)
+        )
         size = int(min(_MOST, max(1, _TOGETHER * len(table) / own)))
         held += own
         if held > _HOLD:

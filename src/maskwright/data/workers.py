@@ -16,7 +16,9 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def pool(processes: int, begin: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()) -> ProcessPoolExecutor:
+def pool(
+    processes: int, begin: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
+) -> ProcessPoolExecutor:
     """Processes that share the memory of this one where the system can fork. begin: called in each of them first."""
     context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
     return ProcessPoolExecutor(processes, mp_context=context, initializer=begin, initargs=arguments)

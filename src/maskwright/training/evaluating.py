@@ -110,4 +110,6 @@ def evaluating(
 
 def suites_of(cfg: DictConfig) -> dict[str, Suite]:
     """The suites by name, built. Raises RecipeError for a wrong setting."""
-    return {str(name): build(cfg, f"evaluation.suites.{name}", node, Suite) for name, node in cfg.evaluation.suites.items()}
+    return {
+        str(name): build(cfg, f"evaluation.suites.{name}", node, Suite) for name, node in cfg.evaluation.suites.items()
+    }

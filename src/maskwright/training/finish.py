@@ -15,8 +15,8 @@ from maskwright.models.export import export
 from maskwright.objectives import Objective
 from maskwright.tracking import console as screen
 from maskwright.tracking import fill_ins
-from maskwright.tracking.jobs import in_multirun, run_words
 from maskwright.tracking.change import BEFORE, pairs, verdict
+from maskwright.tracking.jobs import in_multirun, run_words
 from maskwright.tracking.meter import Meter
 from maskwright.tracking.run import Record
 from maskwright.tracking.secrets import without_places

@@ -189,9 +189,7 @@ def _views(cfg: DictConfig, objective: Objective) -> list[ViewRecipe]:
         where = f"views.{name}"
         own = plain(cfg.views[name], where) or {}
         for key in own.keys() - shared.keys() - {"relation", "to"}:
-            raise RecipeError(
-                f"{where}.{key} is unknown; a view has {', '.join(_VIEW_PARTS)}, relation and to."
-            )
+            raise RecipeError(f"{where}.{key} is unknown; a view has {', '.join(_VIEW_PARTS)}, relation and to.")
         parts: dict[str, Any] = {}
         for group in shared:
             part, path = _merged(shared[group], own.get(group, {})), f"{where}.{group}" if group in own else group

@@ -25,9 +25,9 @@ from maskwright.data.phases import number_at, stretches
 from maskwright.data.prepare import Prepared
 from maskwright.evaluation.ruler import ruler_views
 from maskwright.masking.noise import mixed_seed, stream_id
-from maskwright.pasting import command
 from maskwright.models.checkpoint import hub_name
 from maskwright.models.network import RANDOM
+from maskwright.pasting import command
 from maskwright.tracking import console as screen
 from maskwright.tracking.bar import progress
 from maskwright.tracking.meter import Meter
