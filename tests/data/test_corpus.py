@@ -162,7 +162,7 @@ def refusals(place):
         ),
         ({"files": empty}, f"data.files: {empty} is empty; give it text or leave it out."),
         ({"files": broken}, f"data.files: {broken} cannot be read (Not a gzipped file"),
-        ({"files": table}, f"data.text_column is 'text', but the columns of {table} are body, n; name one."),
+        ({"files": table}, f"data.text_column is 'text', but the columns are body, n in {table}; name one."),
         (
             {"files": table, "text_column": "n"},
             f"data.text_column is 'n', which holds 0, not text, in line 1 of {table}; name a text column.",
@@ -209,7 +209,7 @@ def test_kinds_are_mixed_and_only_what_is_asked_for_is_read(tmp_path, cache):
     assert documents["file"][:3] == ["a.txt", "b.ndjson", "b.ndjson"]
     assert documents["document"][:3] == ["a.txt", "row 0", "row 1"]
     assert corpus.notes == []
-    with pytest.raises(RecipeError, match=r"names 'lang', but the columns of .*b.ndjson are text, n, m, m.a; name one"):
+    with pytest.raises(RecipeError, match=r"names 'lang', but the columns are text, n, m, m.a in .*b.ndjson; name one"):
         TextFiles(f"{tmp_path}/[bc]*", columns=["lang"]).documents(cache)
 
 
@@ -274,6 +274,6 @@ def test_the_text_of_hub_rows_by_field_and_template(tmp_path, cache):
     both = HubDataset("json", data_files=file, text_column="{title}: {doc.text}").documents(cache)
     assert both["text"][:] == ["T: a", "U"]
     with pytest.raises(
-        RecipeError, match=r"is 'doc.txet', but the columns of json are .*; name one, perhaps 'doc.text'"
+        RecipeError, match=r"is 'doc.txet', but the columns are .* in json; name one, perhaps 'doc.text'"
     ):
         HubDataset("json", data_files=file, text_column="doc.txet").documents(cache)

@@ -208,11 +208,11 @@ def test_texts_of_parquet(tmp_path, kind):
         (
             "a.csv",
             "Text,lang\none,en\n",
-            "is 'text', but the columns of .*a.csv are Text, lang; name one, perhaps 'Text'",
+            "is 'text', but the columns are Text, lang in .*a.csv; name one, perhaps 'Text'",
         ),
         ("a.jsonl", '{"text": "a"}\n{"text": "b",}\n', r"as jsonl \(line 2: "),
         ("a.jsonl", '{"text": "a"}\n["b"]\n', r"as jsonl \(line 2 is no object\)"),
-        ("a.jsonl", '{"txt": "a"}\n', "but the columns of .*a.jsonl are txt; name one, perhaps 'txt'"),
+        ("a.jsonl", '{"txt": "a"}\n', "but the columns are txt in .*a.jsonl; name one, perhaps 'txt'"),
         ("a.jsonl", '{"text": ' + "[" * 100_000, "is nested too deeply"),
         ("a.json", '[{"text": "a"},\n {"text": "b"}', r"as json \(line 2: the list is not closed\)"),
         ("a.json", '[{"text": "a"},\n]', r"as json \(line 2: "),

@@ -112,7 +112,8 @@ def load(
         offline = " (offline: HF_HUB_OFFLINE is set)" if datasets.config.HF_HUB_OFFLINE else ""
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RecipeError(
-            f"{option}={path}: the dataset cannot be loaded{offline}; check path, name and split. datasets says: {reason}"
+            f"{option}={path}: the dataset cannot be loaded{offline}; check path, name and split. "
+            f"datasets says: {reason}"
         ) from error
 
 

@@ -53,7 +53,7 @@ class _Block:
 class ConllFiles(TextFiles):
     """Files of words with tags, `.conllu` or other columns.
 
-    files: a path, a folder, a pattern or a list of them, also compressed. word, tag: columns, counted from 0 (from the last: -1),
+    files: a path, a folder, a pattern or a list, also compressed. word, tag: columns, from 0 (from the last: -1),
     or in CoNLL-U by name: form, lemma, upos, xpos, deprel. None: `form` and `upos` in .conllu files, else the first and
     the last column. document: what is one: a `sentence`, a `document` (from `# newdoc` or -DOCSTART- to the next), or a
     `file`. spaced: whether a space stands behind a word of which the file does not say; CoNLL-U says it.
@@ -168,8 +168,8 @@ class ConllFiles(TextFiles):
             row = line.split("\t") if conllu or "\t" in line else line.split()
             if conllu and len(row) < 10:
                 raise RecipeError(
-                    f"data.files: {shown(path)}, line {number} has {len(row)} columns, and CoNLL-U has 10, parted by tabs; "
-                    "mend the file."
+                    f"data.files: {shown(path)}, line {number} has {len(row)} columns, and CoNLL-U has 10, parted by "
+                    "tabs; mend the file."
                 )
             rows.append((f"{shown(path)}, line {number}", row))
         block.words = list(self._of_treebank(rows) if conllu else self._of_columns(rows))

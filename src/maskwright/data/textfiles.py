@@ -112,14 +112,14 @@ class TextFiles(Corpus):
                     some = True
                     yield read
             else:
-                count = 0
-                for count, read in self._table(name, path, kinds[path], rows, notes):
-                    if read is not None:
+                before = rows
+                for row in self._table(name, path, kinds[path], before, notes):
+                    rows += 1
+                    if row is not None:
                         some = True
-                        yield read
-                if not count:
+                        yield row
+                if rows == before:
                     notes.count("{n} file{s} without rows left out")
-                rows += count
         if not some and empty and len(named) == 1:
             raise RecipeError(f"data.files: {shown(empty)} is empty; give it text or leave it out.")
         if not some and not rows and "text" not in kinds.values():
@@ -146,7 +146,7 @@ class TextFiles(Corpus):
             notes.sentences.append(f"{files} of unknown ending ({endings}) read as plain text; else set data.format")
 
     def _texts(self, name: str, path: Path, notes: Notes) -> Iterator[Read]:
-        known_columns(self.columns, ["file"], f"{shown(path)}, a text file,")
+        known_columns(self.columns, ["file"], f"{shown(path)}, a text file")
         carried = (name,) * len(self.columns)
         if self.document == "file":
             text = whole(path, self.how)
@@ -161,15 +161,15 @@ class TextFiles(Corpus):
             else:
                 notes.count("{n} empty line{s} left out")
 
-    def _table(self, name: str, path: Path, kind: str, before: int, notes: Notes) -> Iterator[tuple[int, Read | None]]:
-        """Each row's number in its file, and its document where it has one."""
+    def _table(self, name: str, path: Path, kind: str, before: int, notes: Notes) -> Iterator[Read | None]:
+        """The document of each row, None where it has none. before: rows of other files."""
         wanted = self.text.wanted + [(CARRIED, column) for column in self.columns if column != "file"]
         table = Table(path, kind, self.how, wanted)
         place = shown(path)
-        for count, (number, row) in enumerate(table, 1):
+        for count, (number, row) in enumerate(table, before):
             text = read_row(row, self.text, number, table.place, notes)
             if text is None:
-                yield count, None
+                yield None
                 continue
             values = [find(row, column) for column in self.columns]
             if any(value is MISSING for value in values):
@@ -177,4 +177,4 @@ class TextFiles(Corpus):
                 values = [
                     usual.get(column) if value is MISSING else value for column, value in zip(self.columns, values)
                 ]
-            yield count, Read(text, f"row {before + count - 1}", tuple(values), place)
+            yield Read(text, f"row {count}", tuple(values), place)

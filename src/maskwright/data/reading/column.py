@@ -1,4 +1,4 @@
-"""A text out of a row: a column, a nested field (`doc.text`), or columns put together by a template (`{title}\\n{body}`)."""
+"""A text out of a row: a column, a nested field (`doc.text`), or columns in a template (`{title}\\n{body}`)."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def unknown_column(option: str, name: str, there: Iterable[str], where: str) -> 
     alike = [other for other in there if other.strip().casefold() == name.strip().casefold()]
     near = alike or difflib.get_close_matches(name, there, n=1)
     perhaps = f", perhaps {near[0]!r}" if near else ""
-    return RecipeError(f"{option} {name!r}, but the columns of {where} are {listed(there)}; name one{perhaps}.")
+    return RecipeError(f"{option} {name!r}, but the columns are {listed(there)} in {where}; name one{perhaps}.")
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:

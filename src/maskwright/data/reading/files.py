@@ -1,8 +1,9 @@
-"""Which files a recipe means: paths, patterns with alternatives in braces, and folders; and the hash of what they hold."""
+"""Which files a recipe means: paths, folders, patterns with braces; and the hash of what they hold."""
 
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections import Counter
@@ -48,11 +49,10 @@ def found(patterns: Iterable[str], how: How, takes: Callable[[Path], bool]) -> F
                     once.add(real)
                     all_of.paths.append(Path(os.path.abspath(path)))
     if not all_of.paths:
+        kinds = ", ".join(how.formats[1:])
         named = ", ".join(repr(pattern) for pattern in patterns)
         more = "".join(f"; {note}" for note in all_of.notes())
-        raise RecipeError(
-            f"{how.setting}: {named} holds no file that is read (by its ending: {', '.join(how.formats[1:])}){more}; name others."
-        )
+        raise RecipeError(f"{how.setting}: {named} holds no file that is read ({kinds}){more}; name others.")
     return all_of
 
 
@@ -116,7 +116,7 @@ def _alternatives(pattern: str) -> list[str]:
                 if len(edges) > 1:
                     edges.append(at)
                     head, tail = pattern[: brace.start()], pattern[at + 1 :]
-                    middles = [pattern[begin + 1 : end] for begin, end in zip(edges, edges[1:])]
+                    middles = [pattern[begin + 1 : end] for begin, end in itertools.pairwise(edges)]
                     return [whole for middle in middles for whole in _alternatives(head + middle + tail)]
                 break
     return [pattern]

@@ -1,4 +1,4 @@
-"""Plain text: whole files, lines, paragraphs. A line ends at \\n, \\r\\n or \\r and nowhere else; its end is no part of it."""
+"""Plain text: whole files, lines, paragraphs. A line ends at \\n, \\r\\n or \\r alone, which is no part of it."""
 
 from __future__ import annotations
 

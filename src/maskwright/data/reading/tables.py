@@ -153,7 +153,7 @@ def _json_lines(lines: Iterable[str]) -> Iterator[tuple[int, Row]]:
 
 
 def _json(file: IO[str]) -> Iterator[tuple[int, Any]]:
-    """A list of rows, a `data` list of rows, SQuAD's nesting of paragraphs and questions, or one object after another."""
+    """A list of rows, a `data` list of rows, SQuAD's paragraphs and questions, or one object after another."""
     found = _values(file)
     inside, first = next(found, (True, None))
     if first is None:
