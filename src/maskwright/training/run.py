@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
 
-import maskwright
 from maskwright.data.batch import Batch
 from maskwright.data.kept import KeptTokenizer
 from maskwright.data.module import DataModule, refuse_other_data, usable
@@ -25,26 +23,25 @@ from maskwright.data.phases import number_at, stretches
 from maskwright.data.prepare import Prepared
 from maskwright.evaluation.ruler import ruler_views
 from maskwright.masking.noise import mixed_seed, stream_id
-from maskwright.models.checkpoint import hub_name
-from maskwright.models.network import RANDOM
 from maskwright.pasting import command
 from maskwright.tracking import console as screen
 from maskwright.tracking.bar import progress
 from maskwright.tracking.meter import Meter
-from maskwright.tracking.run import Record, git_commit, record
-from maskwright.training import reached
+from maskwright.tracking.run import Record, record
+from maskwright.training import opening
 from maskwright.training.before import measure, wanted
+from maskwright.training.begun import Begun
 from maskwright.training.callbacks import ExportAtPowers, Validated
 from maskwright.training.checkpoints import AtomicCheckpointIO, StepCheckpoint
 from maskwright.training.ema import WeightAverage
 from maskwright.training.ending import Best, Ending, budget, check_figures, watchers
-from maskwright.training.evaluating import evaluating
+from maskwright.training.evaluating import Evaluating, evaluating
 from maskwright.training.finish import figures, leave
 from maskwright.training.folder import RunFolder, checkpoint_to_resume, step_of
 from maskwright.training.hardware import Chosen, matmul_peak_flops
 from maskwright.training.health import StopWhenBroken, full_disk_explained
 from maskwright.training.module import Pretraining
-from maskwright.training.moved import named_files, refuse_other_files
+from maskwright.training.moved import refuse_other_files
 from maskwright.training.optimizers.layers import frozen_share
 from maskwright.training.phases import flops_per_token, planned, rows_per_step
 from maskwright.training.preemption import EndedAtOnce, Preemption, ignore_in_worker
@@ -101,7 +98,7 @@ def _pretrain(
 
     console = Console(highlight=False)
     if _first_process():
-        console.print(escape(_folder_line(run, group)), soft_wrap=True)
+        console.print(escape(opening.folder_line(run, group)), soft_wrap=True)
     prepared = recipe.prepare(cfg)
     if known:
         refuse_other_data(known["fingerprints"], prepared.fingerprints)
@@ -109,7 +106,7 @@ def _pretrain(
     data = _data_module(cfg, recipe, prepared, chosen)
     torch.manual_seed(mixed_seed(cfg.seeds.init, stream_id("init")))
     layout = recipe.layout(prepared, data.masks)
-    positions = max(cfg.ruler.length, *(_shown(data, number) for number in range(len(data.phases))))
+    positions = max(cfg.ruler.length, *(opening.shown(data, number) for number in range(len(data.phases))))
     recipe.objective.build(recipe.model, prepared.tokenizer, layout, positions)
     if checkpoint:
         run.recall_starts(recipe.objective)
@@ -134,173 +131,133 @@ def _pretrain(
         cfg.trainer.max_steps = known["steps"] if known else _steps_within(time_budget, per_token, data)
         data = _data_module(cfg, recipe, prepared, chosen)
     chosen = chosen.with_micro_rows(micro_rows)
-    code = {
-        "maskwright": maskwright.__version__,
-        "git_commit": git_commit(Path(__file__).parent),
-        "versions": {name: version(name) for name in ("torch", "lightning", "transformers")},
-    }
-    facts = known or {
-        **code,
-        "choices": dict(choices),
-        "sentence": recipe.sentence,
-        "hardware": chosen.record(),
-        "fingerprints": prepared.fingerprints,
-        "files": named_files(cfg),
-        "data": prepared.report,
-        "parameters": parameters,
-        "starts": starts,
-        "base_model": hub_name(recipe.model.init_from),
-        "steps": data.steps,
-        "peak_flops": peak,
-    }
     step = None if not cfg.resume else (step_of(checkpoint) if checkpoint else 0)
-    changes: list[str] = []
-    if known:
-        changes = _changes(known, code, chosen)
-        facts = known | {"resumed": [*known.get("resumed", ()), {"step": step, **code}]}
-    said: list[str] = []
+    begun = Begun(cfg, recipe, prepared, data, chosen, run, console, began, checkpoint, first)
+    facts = opening.facts(begun, known, parameters, starts, peak, step)
     if _first_process():
+        said: list[str] = []
         if known and checkpoint:
             if run.lengthens(cfg, known, data.steps):
                 lengthening()
             more, said = run.go_on(cfg, known, step_of(checkpoint), data.steps)
             facts |= more
         run.record(facts)
-        left = per_token * _tokens(data, step or 0)
-        console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
-        console.print(f"[dim]{prepared.summary}[/dim]")
-        for note in prepared.report["notes"]:
-            console.print(f"[dim]note: {escape(note)}[/dim]", soft_wrap=True)
-        if set(starts.values()) != {RANDOM}:
-            for name, start in starts.items():
-                who = f"{name} starts" if len(starts) > 1 else "starts"
-                console.print(f"[dim]{who} from {escape(start)}[/dim]", soft_wrap=True)
-        if frozen:
-            console.print(f"[dim]{screen.percent(frozen)} of the weights are frozen[/dim]")
-        for note in reached.notes(data, device):
-            console.print(f"note: {note}", soft_wrap=True)
-        if step is not None:
-            console.print(f"resumed after step {step:,} in {escape(str(folder))}", soft_wrap=True)
-            for line in said:
-                console.print(escape(line), soft_wrap=True)
-            for change in changes:
-                console.print(f"note: {change}; the run goes on, but perhaps no longer bit for bit", soft_wrap=True)
-    name = screen.run_name(
-        _model_name(recipe), choices.get("objective", ""), _masking(recipe), recipe.corpus.name, cfg.seed
-    )
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    with record(
-        recipe.logger, folder, cfg.name or name, {str(k): v for k, v in plain.items()}, facts, step, group, _rank()
-    ) as log:
-        return _train(cfg, recipe, prepared, data, chosen, facts, run, log, checkpoint, first, console, began)
+        changed = opening.changes(known, chosen) if known else []
+        opening.say(begun, facts, per_token * opening.tokens(data, step or 0), frozen, device)
+        opening.say_resumed(begun, step, said, changed)
+    name = cfg.name or opening.run_name(recipe, choices, cfg.seed)
+    plain = {str(key): value for key, value in OmegaConf.to_container(cfg, resolve=True).items()}  # type: ignore[union-attr]
+    with record(recipe.logger, folder, name, plain, facts, step, group, _rank()) as log:
+        return _train(begun, log, facts["peak_flops"])
 
 
-def _train(
-    cfg: DictConfig,
-    recipe: Recipe,
-    prepared: Prepared,
-    data: DataModule,
-    chosen: Chosen,
-    facts: Mapping[str, Any],
-    run: RunFolder,
-    log: Record,
-    checkpoint: Path | None,
-    first: bool,
-    console: Console,
-    began: float,
-) -> dict[str, Any]:
+def _train(begun: Begun, log: Record, peak_flops: float) -> dict[str, Any]:
     """Fit, validate, export, and show what came of it."""
-    objective, trainer_cfg = recipe.objective, cfg.trainer
-    check_figures(cfg, objective, prepared.groups)
+    cfg, data, chosen, objective = begun.cfg, begun.data, begun.chosen, begun.recipe.objective
+    check_figures(cfg, objective, begun.prepared.groups)
     for _, number in stretches(data.phases):
-        recipe.schedule.check(number)
-    module = Pretraining(
-        objective,
-        recipe.optimizer,
-        recipe.schedule,
-        steps=data.steps,
-        micro_rows=chosen.micro_rows or data.rows,
-        dropout_seed=cfg.seeds.dropout,
-        clip=trainer_cfg.clip,
-        live=data.masks.live(),
-        groups=prepared.groups,
-        stretches=stretches(data.phases),
-        longest=max(phase.length for phase in data.phases),
-    )
+        begun.recipe.schedule.check(number)
+    module = _module(begun)
     if chosen.compile:
         objective.compile_networks()
-    if checkpoint is None and first:
-        measure(module, data, chosen, log, prepared.tokenizer)
+    if begun.checkpoint is None and begun.validate_first:
+        measure(module, data, chosen, log, begun.prepared.tokenizer)
         if _first_process():
-            console.print(f"[dim]before the first step: {screen.measured(module.before)}[/dim]", soft_wrap=True)
+            begun.console.print(f"[dim]before the first step: {screen.measured(module.before)}[/dim]", soft_wrap=True)
     per_token = [
-        flops_per_token(objective, phase.length, _shown(data, number), masks.most)
+        flops_per_token(objective, phase.length, opening.shown(data, number), masks.most)
         for number, (phase, masks) in enumerate(zip(data.phases, data.phase_masks, strict=True))
     ]
-    meter = Meter(lambda step: per_token[number_at(data.phases, step)], facts["peak_flops"] * chosen.processes)
-    saver = StepCheckpoint(run.checkpoints, cfg.checkpoint.every, cfg.checkpoint.keep)
-    average = WeightAverage(trainer_cfg.ema) if trainer_cfg.ema is not None else None
-    preemption = Preemption(saver)
-    ending = Ending(watchers(cfg, budget(trainer_cfg)), saver, meter)
+    meter = Meter(lambda step: per_token[number_at(data.phases, step)], peak_flops * chosen.processes)
+    saver = StepCheckpoint(begun.folder.checkpoints, cfg.checkpoint.every, cfg.checkpoint.keep)
+    average = WeightAverage(cfg.trainer.ema) if cfg.trainer.ema is not None else None
+    preemption, ending = Preemption(saver), Ending(watchers(cfg, budget(cfg.trainer)), saver, meter)
     best = Best(cfg.checkpoint.best, saver) if cfg.checkpoint.best is not None else None
-    suites = evaluating(cfg, recipe, prepared, log, meter, average)
-    callbacks: list[Any] = [Validated(log, prepared.tokenizer), *([average] if average else []), meter]
-    callbacks += [progress(meter, console), StopWhenBroken(), *suites, *ending.watchers]
+    suites = evaluating(cfg, begun.recipe, begun.prepared, log, meter, average)
+    callbacks: list[Any] = [Validated(log, begun.prepared.tokenizer), *([average] if average else []), meter]
+    callbacks += [progress(meter, begun.console), StopWhenBroken(), *suites, *ending.watchers]
     callbacks += [ending, *([best] if best else []), saver, preemption]
     if cfg.export.at_powers_of is not None:
-        callbacks.append(ExportAtPowers(run.path / "exports", prepared.tokenizer, cfg.export.at_powers_of, average))
+        exports = begun.folder.path / "exports"
+        callbacks.append(ExportAtPowers(exports, begun.prepared.tokenizer, cfg.export.at_powers_of, average))
     trainer = L.Trainer(
         max_steps=data.steps,
         max_epochs=-1,
-        val_check_interval=min(trainer_cfg.validate_every, data.steps),
+        val_check_interval=min(cfg.trainer.validate_every, data.steps),
         check_val_every_n_epoch=None,
-        log_every_n_steps=trainer_cfg.log_every_n_steps,
+        log_every_n_steps=cfg.trainer.log_every_n_steps,
         num_sanity_val_steps=0,
         logger=log.loggers or False,
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
         enable_checkpointing=True,
         enable_model_summary=False,
-        default_root_dir=run.path,
+        default_root_dir=begun.folder.path,
         **chosen.trainer_arguments(),
     )
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+        resumed = begun.checkpoint is not None
+        trainer.fit(module, datamodule=data, ckpt_path=begun.checkpoint, weights_only=True if resumed else None)
     except EndedAtOnce:
         raise KeyboardInterrupt from None
     if preemption.stopped:
         if trainer.is_global_zero:
             stopped = f"stopped after step {trainer.global_step:,} and saved; go on with: "
-            console.print(stopped + escape(command("train.py", resume=run.path)), soft_wrap=True)
+            begun.console.print(stopped + escape(command("train.py", resume=begun.folder.path)), soft_wrap=True)
         raise Preempted(preemption.interrupted)
     if module.validated_at != trainer.global_step:
         trainer.validate(module, datamodule=data, verbose=False)
-    shown = module.validation
-    if best and best.step not in (None, trainer.global_step):
+    return _finish(begun, log, trainer, module, meter, average, ending, best, suites)
+
+
+def _module(begun: Begun) -> Pretraining:
+    cfg, data, recipe = begun.cfg, begun.data, begun.recipe
+    return Pretraining(
+        recipe.objective,
+        recipe.optimizer,
+        recipe.schedule,
+        steps=data.steps,
+        micro_rows=begun.chosen.micro_rows or data.rows,
+        dropout_seed=cfg.seeds.dropout,
+        clip=cfg.trainer.clip,
+        live=data.masks.live(),
+        groups=begun.prepared.groups,
+        stretches=stretches(data.phases),
+        longest=max(phase.length for phase in data.phases),
+    )
+
+
+def _finish(
+    begun: Begun,
+    log: Record,
+    trainer: L.Trainer,
+    module: Pretraining,
+    meter: Meter,
+    average: WeightAverage | None,
+    ending: Ending,
+    best: Best | None,
+    suites: list[Evaluating],
+) -> dict[str, Any]:
+    """Measure and export the weights that count: the last, or those of the best checkpoint."""
+    step, measured = trainer.global_step, module.validation
+    if best and best.step not in (None, step):
         best.restore(module, average)
-        shown = best.figures
-    if trainer.is_global_zero and (shown is not module.validation or ending.reason):
+        measured = best.figures
+    if trainer.is_global_zero and (measured is not module.validation or ending.reason):
         for suite in suites:
-            suite.evaluate(module, best.step if best and best.step else trainer.global_step)
-    metrics = figures(objective, shown, meter, time.perf_counter() - began, module.before) | prepared.figures
+            suite.evaluate(module, best.step if best and best.step else step)
+    seconds = time.perf_counter() - begun.began
+    metrics = figures(begun.recipe.objective, measured, meter, seconds, module.before) | begun.prepared.figures
     metrics |= {"best/step": best.step} if best else {}
     if trainer.is_global_zero:
-        for line in screen.ended(trainer.global_step, data.steps, ending.reason, best.of if best else None):
-            console.print(line, soft_wrap=True)
+        for line in screen.ended(step, begun.data.steps, ending.reason, best.of if best else None):
+            begun.console.print(line, soft_wrap=True)
     with average.averaged(module) if average else nullcontext():
         whole = module.whole()
         if trainer.is_global_zero and whole is not None:
-            leave(whole, recipe, prepared, run, log, metrics, console)
+            leave(whole, begun.recipe, begun.prepared, begun.folder, log, metrics, begun.console)
     trainer.strategy.barrier()
     return metrics
-
-
-def _folder_line(run: RunFolder, group: str | None) -> str:
-    """Where the run lies, and how it is stopped and gone on with."""
-    if group is not None:  # the multirun has said so
-        return f"run folder {run.path}"
-    return f"run folder {run.path} - Ctrl-C saves and stops; go on with: {command('train.py', resume=run.path)}"
 
 
 def _data_module(cfg: DictConfig, recipe: Recipe, prepared: Prepared, chosen: Chosen) -> DataModule:
@@ -335,20 +292,9 @@ def largest_batch(data: DataModule, ranks: int = 1) -> Batch:
     return data.as_batch(there[Slice(phase.first, sample, 0 * sample)], "train")
 
 
-def _shown(data: DataModule, number: int) -> int:
-    """Tokens that a network reads of a row in a phase."""
-    return max(data.phase_masks[number].width.values(), default=data.phases[number].length)
-
-
 def _steps_within(seconds: float, per_token: float, data: DataModule) -> int:
     """As many steps as fit into a time, by how long a rehearsed step took."""
-    return max(1, int(seconds / (per_token * _tokens(data, 0) / data.steps)))
-
-
-def _tokens(data: DataModule, step: int) -> int:
-    """Places in the rows of all steps from `step` on."""
-    ends = [(phase, phase.first + phase.steps) for phase in data.phases]
-    return sum(max(0, end - max(step, phase.first)) * phase.rows * phase.length for phase, end in ends)
+    return max(1, int(seconds / (per_token * opening.tokens(data, 0) / data.steps)))
 
 
 def _hardware(recipe: Recipe, known: Mapping[str, Any] | None) -> Chosen:
@@ -359,39 +305,6 @@ def _hardware(recipe: Recipe, known: Mapping[str, Any] | None) -> Chosen:
     now = now.as_recorded(known["hardware"])
     now.refuse_other(known["hardware"])
     return now
-
-
-def _changes(facts: Mapping[str, Any], code: Mapping[str, Any], chosen: Chosen) -> list[str]:
-    """What is not the same as when the run began, and may round differently."""
-    then, now = (
-        {**each["versions"], "maskwright": each["maskwright"], "its commit": each["git_commit"], "the device": device}
-        for each, device in ((facts, facts["hardware"]["device"]), (code, chosen.device))
-    )
-    return [f"{name} was {then[name]} and is {now[name]}" for name in then if then[name] != now[name]]
-
-
-def _line(
-    recipe: Recipe, cfg: DictConfig, prepared: Prepared, chosen: Chosen, parameters: int, steps: int, seconds: float
-) -> str:
-    device = f"{chosen.processes} x {chosen.accelerator}" if chosen.processes > 1 else chosen.accelerator
-    precision = {"32": "float32"}.get(chosen.precision, chosen.precision)
-    return screen.recipe_line(
-        _model_name(recipe), parameters, recipe.choices.get("objective", ""), _masking(recipe), recipe.corpus.name,
-        prepared.report["tokens"]["train"], f"{device} {precision}", steps, seconds,
-    )  # fmt: skip
-
-
-def _model_name(recipe: Recipe) -> str:
-    name = recipe.choices.get("model", recipe.model.family)
-    return recipe.model.family if name == "checkpoint" else name
-
-
-def _masking(recipe: Recipe) -> str:
-    """The first view's masking; `+ 2 views` where there are more, which run.json spells out."""
-    if not recipe.views:
-        return ""
-    more = len(recipe.views) - 1
-    return recipe.views[0].describe() + (f" + {more} view{'s' * (more > 1)}" if more else "")
 
 
 def _device(chosen: Chosen) -> torch.device:
