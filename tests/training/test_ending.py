@@ -136,7 +136,8 @@ def test_a_time_decides_the_steps_and_ends_training(pretrain, tmp_path, monkeypa
     monkeypatch.setattr(ending.TimeBudget, "on_train_batch_end", counted)
     monkeypatch.setattr("maskwright.training.run.rehearse", lambda objective, batch, *a: (8, 0.5))
     metrics = pretrain(*TINY, "trainer.max_time=5s", "trainer.validate_every=100", folder=tmp_path / "b")
-    assert json.loads((tmp_path / "b" / "run.json").read_text())["steps"] == 10  # as rehearsed
+    planned = json.loads((tmp_path / "b" / "run.json").read_text())["steps"]
+    assert planned == 8  # 0.9 * 5 s, and a validation every 100 steps weighs little
     assert metrics["steps"] == 5 and checkpoints(tmp_path / "b") == ["step-00000005.ckpt"]
     assert "ruler/loss" in metrics
     again = pretrain(f"resume={tmp_path / 'b'}")
@@ -174,3 +175,17 @@ def test_what_cannot_be_is_refused_in_a_sentence(pretrain, tmp_path, override, s
 def test_a_causal_model_has_no_ruler_to_stop_by(pretrain, tmp_path):
     with pytest.raises(RecipeError, match=r"early_stopping\.figure is ruler/loss, which this run does not have \("):
         pretrain("objective=clm", "early_stopping.figure=ruler/loss", folder=tmp_path / "a")
+
+
+def test_a_run_that_ended_early_can_be_lengthened(pretrain, tmp_path, scripted):
+    """Its patience begins anew, and the steps count from where it ended."""
+    stop = ("early_stopping.figure=ruler/loss", "early_stopping.patience=2")
+    assert pretrain(*TINY, *stop, folder=tmp_path / "a")["steps"] == 8
+    metrics = pretrain(f"resume={tmp_path / 'a'}", "trainer.max_steps=+4")
+    assert metrics["steps"] == 12  # 4.1 and 3.0 at 10 and 12: one without a better one, then the best
+    assert json.loads((tmp_path / "a" / "run.json").read_text())["steps"] == 12
+
+
+def test_a_run_that_ended_by_its_time_can_be_lengthened(pretrain, tmp_path):
+    first = pretrain(*TINY, "trainer.max_time=1s", folder=tmp_path / "a")["steps"]
+    assert pretrain(f"resume={tmp_path / 'a'}", "trainer.max_steps=+3")["steps"] == first + 3

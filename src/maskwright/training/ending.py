@@ -34,6 +34,10 @@ class NoLongerBetter(EarlyStopping):
             _value(trainer, "early_stopping.figure", self.monitor)  # else the library raises an error of its own
         super().on_validation_end(trainer, pl_module)
 
+    def again(self) -> None:
+        """Wait anew, in a run that was given more steps."""
+        self.wait_count = 0
+
     def why(self) -> str | None:
         """The reason for an end, where it gave one."""
         said = f"{self.monitor} has not got better in {self.patience} validations"
@@ -45,6 +49,9 @@ class TimeBudget(Timer):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(timedelta(seconds=seconds), verbose=False)
+
+    def again(self) -> None:
+        """More time is another trainer.max_time."""
 
     def why(self) -> str | None:
         """The reason for an end, where it gave one."""
@@ -61,25 +68,27 @@ class Ending(Checkpoint):
     def __init__(self, watchers: list[NoLongerBetter | TimeBudget], saver: StepCheckpoint, meter: Meter) -> None:
         self.watchers, self._saver, self._meter = watchers, saver, meter
         self.reason: str | None = None
-        self._steps = -1  # that were planned when it ended
+        self._plan: list[int] = []  # when it ended: the steps in all, and the runs of the learning rate
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._steps != trainer.max_steps:
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        if self.reason and self._plan != _plan(trainer, pl_module):
             self.reason = None
+            for watcher in self.watchers:
+                watcher.again()
         trainer.should_stop = trainer.should_stop or self.reason is not None
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         reasons = [why for watcher in self.watchers if (why := watcher.why())]
         if trainer.state.fn == "fit" and trainer.should_stop and reasons and trainer.global_step < trainer.max_steps:
-            self.reason, self._steps = reasons[0], trainer.max_steps
+            self.reason, self._plan = reasons[0], _plan(trainer, pl_module)
             self._meter.flush(trainer)
             self._saver.ask()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"reason": self.reason, "steps": self._steps}
+        return {"reason": self.reason, "plan": self._plan}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.reason, self._steps = state_dict["reason"], state_dict["steps"]
+        self.reason, self._plan = state_dict["reason"], state_dict["plan"]
 
 
 class Best(Checkpoint):
@@ -177,6 +186,10 @@ def check_figures(cfg: DictConfig, objective: Objective, groups: list[str]) -> N
             )
     if cfg.checkpoint.best is not None and cfg.hardware.strategy == "fsdp":
         raise RecipeError("checkpoint.best reads whole checkpoints, and those of fsdp are in parts; set it to null.")
+
+
+def _plan(trainer: Trainer, module: Any) -> list[int]:
+    return [trainer.max_steps, len(module.stretches)]
 
 
 def _value(trainer: Trainer, key: str, figure: str) -> float:

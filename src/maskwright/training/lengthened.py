@@ -19,7 +19,7 @@ from maskwright.pasting import command
 from maskwright.training.phases import asked
 
 KEY = "trainer.max_steps"
-STEPS = (KEY, "trainer.max_epochs", "phases")  # what decides the steps
+STEPS = (KEY, "trainer.max_epochs", "trainer.max_time", "phases")  # what decides the steps
 _LEFT = ("metrics.json", "evaluation")  # what speaks of the network in export/
 
 
@@ -43,9 +43,9 @@ def lengthened(saved: DictConfig, folder: Path, text: str, steps: int, done: int
                 f"finish with {go_on}, or give the steps in all as {KEY}=<number>."
             )
         number += done
-    elif number == steps:
+    elif number == steps and not (ended and done < steps):
         return saved
-    if number < steps or number <= done:
+    if number <= done or (number < steps and not ended):  # one that ended early had planned more
         raise Refused(
             f"{KEY}={text} makes fewer steps than the {steps:,} that the run has planned; give more, or go on as it is "
             f"with {go_on}."
@@ -58,6 +58,8 @@ def lengthened(saved: DictConfig, folder: Path, text: str, steps: int, done: int
             f"{KEY}={text} would move the phases of a run on its way; let it finish with {go_on}, and lengthen it then."
         )
     changed.trainer.max_steps, changed.trainer.max_epochs = number, None
+    if OmegaConf.select(saved, "trainer.max_time") is not None:
+        changed.trainer.max_time = None
     return changed
 
 

@@ -128,7 +128,9 @@ def _pretrain(
     micro_rows, seconds = rehearse(recipe.objective, batch, chosen, device)
     per_token = seconds / batch.rows["ids"].numel() / chosen.processes
     if time_budget is not None:
-        cfg.trainer.max_steps = known["steps"] if known else _steps_within(time_budget, per_token, data)
+        cfg.trainer.max_steps = (
+            known["steps"] if known else _steps_within(time_budget, per_token, data, cfg.trainer.validate_every)
+        )
         data = _data_module(cfg, recipe, prepared, chosen)
     chosen = chosen.with_micro_rows(micro_rows)
     step = None if not cfg.resume else (step_of(checkpoint) if checkpoint else 0)
@@ -292,9 +294,14 @@ def largest_batch(data: DataModule, ranks: int = 1) -> Batch:
     return data.as_batch(there[Slice(phase.first, sample, 0 * sample)], "train")
 
 
-def _steps_within(seconds: float, per_token: float, data: DataModule) -> int:
-    """As many steps as fit into a time, by how long a rehearsed step took."""
-    return max(1, int(seconds / (per_token * opening.tokens(data, 0) / data.steps)))
+def _steps_within(seconds: float, per_token: float, data: DataModule, validate_every: int) -> int:
+    """As many steps as fit into nine tenths of a time, by how long a rehearsed step took; a validation reads its tokens
+    in a third of the time, and what is left is for the optimizer, the masks and the data."""
+    step = per_token * opening.tokens(data, 0) / data.steps
+    prepared = data.prepared
+    read = min(data.heldout_rows, len(prepared.heldout)) * prepared.heldout.length
+    read += min(data.ruler_rows, len(prepared.ruler)) * prepared.ruler.length
+    return max(1, int(0.9 * seconds / (step + per_token / 3 * read / validate_every)))
 
 
 def _hardware(recipe: Recipe, known: Mapping[str, Any] | None) -> Chosen:
