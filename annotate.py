@@ -9,24 +9,22 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-os.environ.setdefault("MASKWRIGHT_ROOT", str(Path(__file__).resolve().parent))
+from maskwright.config.entry import entry, one_sentence
+
+ROOT = Path(__file__).resolve().parent
+os.environ.setdefault("MASKWRIGHT_ROOT", str(ROOT))
 OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="annotate")
+@one_sentence()
 def main(cfg: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
-    from maskwright.errors import RecipeError
     from maskwright.seeing.annotations.command import annotate
 
-    try:
-        annotate(cfg, HydraConfig.get().runtime.choices)
-    except RecipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    annotate(cfg, HydraConfig.get().runtime.choices)
 
 
 if __name__ == "__main__":
-    sys.argv = ["annotate.json=true" if word == "--json" else word for word in sys.argv]
-    main()
+    entry(main, ROOT, ["annotate.json=true" if word == "--json" else word for word in sys.argv[1:]])

@@ -9,37 +9,31 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-os.environ.setdefault("MASKWRIGHT_ROOT", str(Path(__file__).resolve().parent))
+from maskwright.config.entry import entry, one_sentence
+
+ROOT = Path(__file__).resolve().parent
+os.environ.setdefault("MASKWRIGHT_ROOT", str(ROOT))
 OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="show_masks")
+@one_sentence()
 def main(cfg: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
-    from maskwright.errors import RecipeError
     from maskwright.seeing.command import show
+    from maskwright.tracking.jobs import task_words
 
-    job = HydraConfig.get()
-    try:
-        show(cfg, job.runtime.choices, overrides=list(job.overrides.task))
-    except RecipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    show(cfg, HydraConfig.get().runtime.choices, overrides=task_words())
 
 
+@one_sentence()
 def words() -> list[str]:
     """The command line as Hydra takes it: `--json` is a setting, and `-m` means policies side by side."""
-    from maskwright.errors import RecipeError
     from maskwright.seeing.recipes import swept
 
-    try:
-        return swept(["show.json=true" if word == "--json" else word for word in sys.argv[1:]])
-    except RecipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    return swept(["show.json=true" if word == "--json" else word for word in sys.argv[1:]])
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = words()
-    main()
+    entry(main, ROOT, words())

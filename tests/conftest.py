@@ -119,8 +119,10 @@ def compose(small_options: list[str]) -> Callable[..., tuple[Any, dict[str, str]
         from hydra import initialize_config_dir
         from omegaconf import OmegaConf
 
+        from maskwright.tracking.fresh import register
+
         os.environ.setdefault("MASKWRIGHT_ROOT", str(ROOT))
-        OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
+        register()
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             cfg = hydra_compose(config, [*(small_options if small else ()), *overrides], return_hydra_config=True)
         choices = {str(group): choice for group, choice in cfg.hydra.runtime.choices.items() if "hydra/" not in group}

@@ -89,7 +89,8 @@ def weights(tmp_path_factory):
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda part: part)
 def test_every_option_composes_and_builds(group, option, compose, weights):
-    from maskwright.training.recipe import assemble, build
+    from maskwright.config.build import build
+    from maskwright.training.recipe import assemble
 
     more = [word.format(**weights) for word in NEEDS.get((group, option), ())]
     decoder = ("objective=clm",) if option.startswith("llama") else ()

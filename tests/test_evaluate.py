@@ -144,7 +144,7 @@ OTHERS = [
 @pytest.mark.parametrize("line", [*SHOWN, *dict.fromkeys(OTHERS)])
 def test_a_shown_command_composes_and_builds(line, compose):
     from maskwright.training.evaluating import suites_of
-    from maskwright.training.recipe import build
+    from maskwright.config.build import build
 
     given = {"<run>": "a/run", ",<another run>": "", "<file>": "a.jsonl", "<n>": "5"}
     words = [

@@ -25,6 +25,19 @@ NARROW = (
 )
 STEPS = ("trainer.max_steps=4", "trainer.validate_every=2")
 
+BERTS, HARNESS = (0.9, 0.999, 1e-6, 0.01), (0.9, 0.98, 1e-6, 0.01)
+NUMBERS = {  # betas, eps, decay; warm-up, what is left at the end; clip
+    "bert": (BERTS, (0.01, 0.0), 1.0),
+    "electra": (BERTS, (0.01, 0.0), 1.0),
+    "spanbert": ((0.9, 0.999, 1e-8, 0.1), (0.0042, 0.0), 1.0),
+    "roberta": (HARNESS, (0.05, 0.0), 1.0),
+    "dynamic_rate": (HARNESS, (0.06, 0.02), 1.0),
+    "efficient_mlm": (HARNESS, (0.06, 0.0), 1.0),
+    "ltg_bert": ((0.9, 0.98, 1e-6, 0.1), (0.016, 0.1), 2.0),
+    "mini_lm_scaling": ((0.9, 0.95, 1e-6, 0.01), (0.05, 0.0), 1.0),
+    "better_masking": (BERTS, (0.05, 0.0), 1.0),
+}
+
 SHORT_PHASE = "phases=[{from: 0.5, length: 64, rows: 4, restart: true}]"
 TREEBANK = ("data=conll", "data.document=sentence")
 
@@ -170,3 +183,17 @@ def test_a_preset_names_its_paper_and_is_listed(name):
 def test_every_listed_paper_has_a_preset():
     listed = re.findall(r"`python train.py experiment=(\w+)", (ROOT / "docs" / "papers.md").read_text())
     assert set(listed) >= set(PAPERS) and set(listed) <= set(PRESETS)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_the_optimizers_numbers_are_the_papers_or_listed(name, compose):
+    cfg, _ = compose(f"experiment={name}")
+    optimizer, schedule = cfg.optimizer, cfg.schedule
+    found = (*optimizer.betas, optimizer.eps, optimizer.weight_decay), (schedule.warmup, schedule.floor)
+    assert (*found, cfg.trainer.clip) == NUMBERS[name]
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_preset_says_what_its_optimizer_is(name):
+    header = (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text().partition("defaults:")[0]
+    assert "\n# Optimizer: " in header and "\n# Differs: " in header

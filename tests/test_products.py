@@ -17,7 +17,8 @@ from maskwright.masking import Masking, Outcome, ViewRecipe
 from maskwright.masking.budgets import Counted, Independent
 from maskwright.masking.rates import Constant
 from maskwright.masking.units import OneOf
-from maskwright.training.recipe import assemble, build, check_views
+from maskwright.config.build import build
+from maskwright.training.recipe import assemble, check_views
 
 KINDS = {"weight": "masking.weight", "budget": "masking.budget", "rate": "rate", "corruption": "corruption"}
 SAMPLED = 400  # combinations of all five kinds, drawn for each unit

@@ -11,7 +11,7 @@ import pytest
 from maskwright.data import Packing, TextFiles, TrainedTokenizer, prepare
 from maskwright.data.document import Document, Source
 from maskwright.data.prepare import Prepared
-from maskwright.data.tokens import encoded
+from maskwright.data.encode import encoded
 from maskwright.data.words import word_starts
 from maskwright.masking import Masking, Rate, View, ViewRecipe, Views, Vocabulary
 from maskwright.masking.corruptions import Replace

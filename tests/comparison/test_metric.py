@@ -149,7 +149,7 @@ def compared(result):
 
 FULL = {"settings": {"most": None, "plan": "word_l2r"}, "precision": "32", "facts": {"skipped": {"x": 1}}}
 SOME = {"settings": {"most": 50, "plan": "original"}, "precision": "32", "facts": {"skipped": {}}}
-WORDS = {"passages": 768, "words": 48, "rate": 0.15, "text": "k", "unknown_tokens": 0.1}
+WORDS = {"passages": 768, "words": 48, "rate": 0.15, "text": "k", "characters": "same", "unknown_tokens": 0.0}
 RULER = {"settings": {"rates": [0.15]}, "precision": "32"}
 RULER["facts"] = {"corpus": "shared", "words": WORDS, "rows": 16, "row_length": 32}
 
@@ -175,7 +175,10 @@ def test_a_suite_during_training_has_its_settings_in_the_recipe(evaluated):
     assert not compared(evaluated("cloze", "accuracy", [{"facts": {}}, {"facts": {}}], config=ran))
 
 
-@pytest.mark.parametrize("changed", [{"text": "K"}, {"words": 16}, {"rate": 0.3}, {"passages": 10}])
+READS_LESS = [{"characters": "folded"}, {"unknown_tokens": 0.1}]
+
+
+@pytest.mark.parametrize("changed", [{"text": "K"}, {"words": 16}, {"rate": 0.3}, {"passages": 10}, *READS_LESS])
 def test_words_of_other_passages_are_not_compared(evaluated, changed):
     other = {**RULER, "facts": {**RULER["facts"], "words": WORDS | changed}}
     assert not compared(evaluated("ruler", "ruler/word_bits_per_byte", [RULER, other]))
@@ -183,7 +186,7 @@ def test_words_of_other_passages_are_not_compared(evaluated, changed):
 
 def test_words_of_one_text_are_compared_over_corpora_tokenizers_and_grids(evaluated):
     other = {**RULER, "settings": {"rates": []}}
-    other["facts"] = {**RULER["facts"], "words": WORDS | {"unknown_tokens": 0.0}, "rows": 8}
+    other["facts"] = {**RULER["facts"], "words": WORDS | {"unknown_tokens": 0.0004}, "rows": 8}
     assert compared(evaluated("ruler", "ruler/word_bits_per_byte", [RULER, other], corpora="cC", tokenizers="tT"))
 
 
@@ -213,6 +216,22 @@ COSTS = {"settings": {"most": None}, "precision": "32", "facts": {"corpus": "tex
 def test_likelihoods_per_word_and_byte_are_compared_over_tokenizers(evaluated, figure, shared):
     result = evaluated("likelihood", figure, [COSTS, COSTS], tokenizers="tT")
     assert compared(result) is shared and result.metric.lower
+
+
+@pytest.mark.parametrize("changed", READS_LESS)
+def test_a_tokenizer_that_reads_less_of_the_text_is_asked_for_less(evaluated, make_run, tmp_path, changed):
+    costs = COSTS["facts"] | {"words": 900, "characters": "same", "unknown_tokens": 0.0}
+    documents = [{**COSTS, "facts": costs}, {**COSTS, "facts": costs | changed}]
+    result = evaluated("likelihood", "pseudo/nats_per_byte", documents, tokenizers="tT")
+    assert not compared(result) and "is asked for less" in result.warned[0].text
+
+
+def test_bits_per_byte_of_a_folding_tokenizer_are_another_quantity(mixed):
+    runs = mixed({"ruler/bits_per_byte": 2.0}, {"ruler/bits_per_byte": 1.9})
+    for run, kept in zip(runs, ["cased"] * 3 + ["folded"] * 3):
+        run.facts["data"] = {"characters": kept, "unknown_share": {"heldout": 0.0}}
+    result = compare_runs(runs, Options(metric="ruler/bits_per_byte"))
+    assert not compared(result) and "the characters that the tokenizer keeps apart" in result.warned[1].text
 
 
 def test_likelihoods_of_other_texts_are_not_compared(evaluated):

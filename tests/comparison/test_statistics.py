@@ -48,6 +48,14 @@ def test_a_mean_with_its_interval_is_students():
     assert (mean.low, mean.high) == (pytest.approx(7 / 3 - half), pytest.approx(7 / 3 + half))
     assert mean_of([3.0]) == statistics.Mean(1, 3.0) and mean_of([]) == statistics.Mean(0, None)
     assert (mean_of([5.0, 5.0]).low, mean_of([5.0, 5.0]).sd) == (5.0, 0.0)
+    share = mean_of([0.75, 0.8125], bounds=(0.0, 1.0))
+    assert share.low > 0 and share.high < 1 and share.high < mean_of([0.75, 0.8125]).high
+
+
+def test_a_difference_is_no_larger_than_the_figures_range():
+    values = pd.DataFrame({"a": [0.1, 0.9], "b": [0.95, 0.2]})
+    (free,), (held,) = compare(values), compare(values, bounds=(0.0, 1.0))
+    assert free.low < -1 and free.high > 1 and (held.low, held.high, held.p) == (-1.0, 1.0, free.p)
 
 
 def test_a_paired_test_is_the_one_sample_test_of_the_differences():
@@ -205,8 +213,9 @@ def test_seeds_needed_is_the_first_number_with_the_power():
 
 def test_unequal_spreads_are_noticed_and_equal_ones_are_not():
     rng = np.random.default_rng(6)
-    equal = sum(spreads_differ(table(rng, 5, [0.0] * 4)) for _ in range(300))
-    assert equal <= 300 * 0.015 + 3.3 * np.sqrt(300 * 0.015)
+    for seeds, means in ((5, [0.0] * 4), (10, [0.0, 30.0, 60.0]), (10, [0.0] * 3), (3, [0.0] * 12)):
+        assert within(sum(spreads_differ(table(rng, seeds, means), 0.1) for _ in range(50)), 50, 0.1)
+    assert not spreads_differ(table(rng, 2, [0.0, 1.0, 2.0]))  # two seeds cannot tell
     values = table(rng, 6, [0.0] * 4)
     values["a"] += 40 * rng.normal(size=6)
     assert spreads_differ(values)

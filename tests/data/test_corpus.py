@@ -6,13 +6,15 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 import shutil
 
 import pytest
 from datasets import Dataset
 
-from maskwright.data.corpus import HubDataset, Sotu, TextFiles
+from maskwright.data import HubDataset, Sotu, TextFiles
 from maskwright.errors import RecipeError
+from maskwright.evaluation.source import Source
 
 TEXTS = ["First text.\nSecond line.\n\nSecond paragraph caf\u00e9.", "Another, \u201cquoted\u201d text.", "A third."]
 
@@ -50,12 +52,23 @@ def test_compressed_text(files, cache, suffix):
 
 def test_documents_of_a_text_file(files, cache):
     path = f"{files}/0.txt"
-    lines = TextFiles(path, document="line").documents(cache)["text"][:]
-    assert "".join(lines) == TEXTS[0]
-    assert len(lines) == 4
+    corpus = TextFiles(path, document="line")
+    lines = corpus.documents(cache)
+    assert lines["text"][:] == [line for line in TEXTS[0].split("\n") if line]
+    assert lines["document"][:] == ["0.txt:0", "0.txt:1", "0.txt:3"]  # an empty line counts, and is left out
+    assert corpus.notes == ["1 empty line left out"]
     blocks = TextFiles(path, document="blank_line").documents(cache)
-    assert [text.strip() for text in blocks["text"]] == TEXTS[0].split("\n\n")
+    assert blocks["text"][:] == TEXTS[0].split("\n\n")
     assert blocks["document"][:] == ["0.txt:0", "0.txt:1"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_end_of_a_line_is_no_part_of_it(end, cache, tmp_path):
+    content = end.join(["", "a\u2028b\x0bc", "d ", "", " ", "e", ""])
+    path = write(tmp_path, "a.txt", content.encode())
+    assert TextFiles(path, document="line").documents(cache)["text"][:] == ["a\u2028b\x0bc", "d ", "e"]
+    assert TextFiles(path, document="blank_line").documents(cache)["text"][:] == ["a\u2028b\x0bc\nd ", "e"]
+    assert TextFiles(path).documents(cache)["text"][:] == [content.replace(end, "\n")]
 
 
 def test_lists_and_overlapping_globs_take_a_file_once(files, cache):
@@ -89,13 +102,34 @@ def test_fingerprints(files, cache, tmp_path, monkeypatch):
     assert TextFiles(f"{tmp_path}/moved/?.txt").fingerprint(cache) != first
 
 
-def test_a_big_file_is_hashed_once_for_each_change(files, cache, monkeypatch):
-    monkeypatch.setattr("maskwright.data.corpus._BIG_FILE", 1)
-    corpus = TextFiles(f"{files}/0.txt")
-    first = corpus.fingerprint(cache)
-    assert corpus.fingerprint(cache) == first
-    (files / "0.txt").write_text(TEXTS[0] + "!", encoding="utf-8")
+def rewritten(path, old, new):
+    """Change a file and keep its size and its time stamp."""
+    facts, content = path.stat(), path.read_bytes()
+    assert len(old) == len(new) and old in content
+    path.write_bytes(content.replace(old, new))
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+@pytest.mark.parametrize("name", ["0.txt", "table.jsonl", "table.csv"])
+def test_content_decides_not_the_time_stamp(files, cache, name):
+    corpus = TextFiles(f"{files}/{name}")
+    first, before = corpus.fingerprint(cache), corpus.documents(cache)["text"][0]
+    rewritten(files / name, b"First", b"Worst")
     assert corpus.fingerprint(cache) != first
+    assert corpus.documents(cache)["text"][0] == before.replace("First", "Worst")
+
+
+def test_content_decides_for_local_data_of_the_hub_too(files, cache, monkeypatch):
+    monkeypatch.setenv("MASKWRIGHT_CACHE", str(cache))
+    corpus = HubDataset("json", data_files=str(files / "table.jsonl"))
+    source = Source(path=str(files / "folder"))
+    (files / "folder").mkdir()
+    shutil.copy(files / "table.jsonl", files / "folder" / "train.jsonl")
+    first, old = corpus.fingerprint(cache), source.rows()[0]["text"]
+    for name in ("table.jsonl", "folder/train.jsonl"):
+        rewritten(files / name, b"First", b"Worst")
+    assert corpus.fingerprint(cache) != first
+    assert corpus.documents(cache)["text"][0] == source.rows()[0]["text"] == old.replace("First", "Worst")
 
 
 def test_sotu(cache):
@@ -121,15 +155,17 @@ def refusals(place):
     table = write(place, "t.jsonl", b"".join(json.dumps({"body": "a", "n": n}).encode() + b"\n" for n in range(3)))
     return [
         ({"files": f"{place}/none*.txt"}, f"data.files: no file matches '{place}/none*.txt' from "),
-        ({"files": binary}, f"data.files: {binary} is binary, not text; leave it out of data.files."),
-        ({"files": latin}, f"data.files: {latin} is not UTF-8 text; convert it or leave it out."),
+        ({"files": binary}, f"data.files: {binary} is binary, not text; leave it out of data.files, or name"),
+        (
+            {"files": latin},
+            f"data.files: {latin} is not UTF-8 text: byte 3 does not fit; name its encoding, as in data.encoding=",
+        ),
         ({"files": empty}, f"data.files: {empty} is empty; give it text or leave it out."),
         ({"files": broken}, f"data.files: {broken} cannot be read (Not a gzipped file"),
-        ({"files": [good, table]}, "data.files mixes kinds of files; give txt, jsonl, parquet or csv alone."),
-        ({"files": table}, "data.text_column is 'text', but the columns are body, n; name one."),
+        ({"files": table}, f"data.text_column is 'text', but the columns of {table} are body, n; name one."),
         (
             {"files": table, "text_column": "n"},
-            "data.text_column is 'n', which holds int64, not text; name a text column.",
+            f"data.text_column is 'n', which holds 0, not text, in line 1 of {table}; name a text column.",
         ),
         ({"files": None}, "data.files is not set; name files or a glob, as in data.files='books/*.txt'."),
         ({"files": good, "document": "page"}, "data.document is 'page'; choose file, line or blank_line."),
@@ -137,7 +173,7 @@ def refusals(place):
     ]
 
 
-@pytest.mark.parametrize("case", range(11))
+@pytest.mark.parametrize("case", range(10))
 def test_refusals(tmp_path, cache, case):
     arguments, message = refusals(tmp_path)[case]
     with pytest.raises(RecipeError) as error:
@@ -148,7 +184,9 @@ def test_refusals(tmp_path, cache, case):
 
 def test_broken_table(tmp_path, cache):
     path = write(tmp_path, "t.parquet", b"no parquet at all")
-    with pytest.raises(RecipeError, match=r"^data.files: not readable as parquet \(.*\); mend the files.$"):
+    with pytest.raises(
+        RecipeError, match=r"^data.files: .*t.parquet cannot be read as parquet \(.*\); mend it or leave it out.$"
+    ):
         TextFiles(path).documents(cache)
 
 
@@ -157,3 +195,85 @@ def test_hub_offline(cache):
         HubDataset("no/such").documents(cache)
     with pytest.raises(RecipeError, match=r"^data.path is not set"):
         HubDataset()
+
+
+def test_kinds_are_mixed_and_only_what_is_asked_for_is_read(tmp_path, cache):
+    write(tmp_path, "a.txt", b"plain\ntext")
+    write(tmp_path, "b.ndjson", b'{"text": "one", "n": 1}\n{"text": "two", "n": "high", "m": {"a": [1]}}\n')
+    write(tmp_path, "c.jl", b'{"text": "three", "m": {"b": "x"}, "lang": null}\n')
+    write(tmp_path, "d.csv", b"text,note\nNA,\nnull,x\n")
+    Dataset.from_dict({"text": ["six"], "n": [1.5]}).to_parquet(tmp_path / "e.parquet")
+    corpus = TextFiles(str(tmp_path), columns=["file"])
+    documents = corpus.documents(cache)
+    assert documents["text"][:] == ["plain\ntext", "one", "two", "three", "NA", "null", "six"]
+    assert documents["file"][:3] == ["a.txt", "b.ndjson", "b.ndjson"]
+    assert documents["document"][:3] == ["a.txt", "row 0", "row 1"]
+    assert corpus.notes == []
+    with pytest.raises(RecipeError, match=r"names 'lang', but the columns of .*b.ndjson are text, n, m, m.a; name one"):
+        TextFiles(f"{tmp_path}/[bc]*", columns=["lang"]).documents(cache)
+
+
+def test_carried_columns_are_of_one_type(tmp_path, cache):
+    rows = [
+        {"text": "a", "at": {"x": 1}},
+        {"text": "b", "at": {"y": [2]}},
+        {"text": "c", "n": 1},
+        {"text": "d", "n": 0.5},
+    ]
+    file = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    documents = TextFiles(file, columns=["at", "n"]).documents(cache)
+    assert documents["at"][:] == [{"x": 1, "y": None}, {"x": None, "y": [2]}, None, None]
+    assert documents["n"][:] == [None, None, 1.0, 0.5]
+    write(tmp_path, "b.jsonl", b'{"text": "e", "n": "high"}\n')
+    with pytest.raises(
+        RecipeError, match=r"the column 'n' holds 'high' in .*b.jsonl and double before; make its values"
+    ):
+        TextFiles(str(tmp_path / "*.jsonl"), columns=["n"]).documents(cache)
+
+
+def test_types_that_show_late_are_one_column(tmp_path, cache):
+    """More rows than are written at once, so that the first were written before the type was known."""
+    rows = [{"text": f"t{n}", "n": None if n < 1500 else n, "s": n} for n in range(2500)] + [{"text": "end", "s": 0.5}]
+    file = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    documents = TextFiles(file, columns=["n", "s"]).documents(cache)
+    assert documents["n"][1499:1501] == [None, 1500] and documents["s"][-2:] == [2499.0, 0.5]
+    assert documents["text"][:] == [row["text"] for row in rows]
+    assert [path.name for path in (cache / "documents").rglob("part-*")] == []
+
+
+def test_what_is_left_out_is_counted(tmp_path, cache):
+    rows = [{"text": "a"}, {"text": None}, {"x": 1}, {"text": " \n"}, {"text": None}, {"text": "b\ud83d"}]
+    write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    write(tmp_path, "b.txt", b"")
+    write(tmp_path, "c.csv", b"text\n")
+    write(tmp_path, "d.abc", b"X:1")
+    write(tmp_path, "e.png", b"\x89PNG\0")
+    corpus = TextFiles(str(tmp_path))
+    for _ in range(2):  # the second time from the cache
+        documents = corpus.documents(cache)
+        assert documents["text"][:] == ["a", "b\ufffd", "X:1"]
+        assert documents["document"][:2] == ["row 0", "row 5"]  # numbered as in the file
+        assert corpus.notes == [
+            "1 file of other kinds in the folder left out (.png)",
+            "1 file of unknown ending (.abc) read as plain text; else set data.format",
+            "2 rows left out, in which 'text' is null",
+            "1 row left out, which has no column 'text'",
+            "1 empty document left out",
+            "1 empty file left out",
+            "1 file without rows left out",
+            "1 text with half a character (a lone surrogate), read as U+FFFD",
+        ]
+
+
+def test_the_text_of_hub_rows_by_field_and_template(tmp_path, cache):
+    rows = [{"doc": {"text": "a", "n": 1}, "title": "T"}, {"doc": {"text": None, "n": 2}, "title": "U"}]
+    file = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    corpus = HubDataset("json", data_files=file, text_column="doc.text", columns=["doc.n"])
+    assert corpus.documents(cache)[:] == {"text": ["a"], "document": ["row 0"], "doc.n": [1]}
+    assert corpus.notes == ["1 row left out, in which 'doc.text' is null"]
+    both = HubDataset("json", data_files=file, text_column="{title}: {doc.text}").documents(cache)
+    assert both["text"][:] == ["T: a", "U"]
+    with pytest.raises(
+        RecipeError, match=r"is 'doc.txet', but the columns of json are .*; name one, perhaps 'doc.text'"
+    ):
+        HubDataset("json", data_files=file, text_column="doc.txet").documents(cache)

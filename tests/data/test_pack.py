@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
@@ -129,6 +131,24 @@ def test_blocks_of_rows_do_not_change_them(tmp_path, monkeypatch):
     for name, values in whole.items():
         np.testing.assert_array_equal(values, parts[name])
     assert rows.longest == {"word": 3}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", LENGTHS)
+@pytest.mark.parametrize("part", [1, 2, 7])
+def test_plans_in_parts_are_the_plan(kind, name, part, monkeypatch):
+    """Only pieces that look for company in a row may find other pieces."""
+    packing, length_D = Packing(kind, 8), np.array(LENGTHS[name])
+    groups = np.arange(len(length_D)) % 2
+    whole, grouped = packing.plan(length_D), packing.plan(length_D, groups, 2)
+    monkeypatch.setattr("maskwright.data.pack._PART", part)
+    for before, now in ((whole, packing.plan(length_D)), (grouped, packing.plan(length_D, groups, 2))):
+        if kind == "segment":
+            assert now.size_P.sum() == before.size_P.sum()
+            continue
+        for field in fields(before):
+            np.testing.assert_array_equal(getattr(before, field.name), getattr(now, field.name))
+    assert len(list(packing.parts(length_D))) >= min(2, whole.rows) // part
 
 
 @pytest.mark.parametrize(

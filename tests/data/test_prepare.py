@@ -58,12 +58,12 @@ def test_rows_hold_what_the_tokenizer_gives(folder, cache):
 def test_heldout_paragraphs_are_absent_from_train(folder, cache):
     prepared = made(folder, cache)
     texts = sides(prepared, cache)
-    heldout = {part.strip().lower() for text in texts["heldout"] for part in text.split("\n\n")} - {""}
-    train = {part.strip().lower() for text in texts["train"] for part in text.split("\n\n")}
+    heldout = {part.strip() for text in texts["heldout"] for part in text.split("\n\n") if len(part.strip()) >= 64}
+    train = {part.strip() for text in texts["train"] for part in text.split("\n\n")}
     assert heldout
     assert not heldout & train
     assert prepared.report["duplicates"] >= 24  # the hard lines stand in every file
-    assert f"{prepared.report['duplicates']} duplicate paragraphs removed" in prepared.summary
+    assert f"{prepared.report['duplicates']} paragraphs removed that stand in held-out text too" in prepared.summary
     assert prepared.summary.startswith("text: 24 + 6 documents, ")
 
 
@@ -134,8 +134,6 @@ def test_a_failed_build_leaves_nothing(tmp_path, folder):
 
     with pytest.raises(RecipeError):
         prepare(TextFiles(f"{folder}/*.txt"), Failing(), Packing(), cache=tmp_path)
-    with pytest.raises(RecipeError, match=r"^tokenizer.vocabulary is 60000, but"):
-        prepare(TextFiles(f"{folder}/*.txt"), TrainedTokenizer(vocabulary=60000), Packing(), cache=tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".new") or path.suffix == ".new"]
     assert len([path for path in (tmp_path / "texts").iterdir() if path.is_dir()]) == 1
 

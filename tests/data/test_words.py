@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from maskwright.data.tokenizers import TrainedTokenizer
-from maskwright.data.tokens import encoded, token_bytes
+from maskwright.data.encode import encoded
+from maskwright.data.tokens import token_bytes
 from maskwright.data.words import word_numbers, word_starts
 
 KINDS = ("wordpiece", "bpe", "unigram")
@@ -78,13 +79,13 @@ def test_letter_words_have_as_many_starts_under_every_tokenizer(backends, folder
 def test_bytes_sum_to_the_text(backends, folder, hard, kind):
     texts = [path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())] + [hard, " \n" + hard]
     for text, (id_T, _, end_T) in zip(texts, encoded(texts, backends[kind]), strict=True):
-        counts = token_bytes(text, end_T)
+        counts = token_bytes([text], end_T, np.array([len(end_T)]))
         assert int(counts.sum()) == len(text.encode())
         assert len(counts) == len(id_T)
 
 
 def test_white_space_counts_to_the_token_after_it():
-    assert token_bytes(" a \u00e9\n", np.array([2, 4])).tolist() == [2, 4]
+    assert token_bytes([" a \u00e9\n"], np.array([2, 4]), np.array([2])).tolist() == [2, 4]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,6 +93,6 @@ def test_long_texts_in_portions_equal_the_whole(backends, folder, kind, monkeypa
     """Portions begin where white space begins, so that tokens, bytes and words do not change."""
     text = "\n\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())[:3])
     whole = next(encoded([text], backends[kind]))
-    monkeypatch.setattr("maskwright.data.tokens._PORTION", 500)
+    monkeypatch.setattr("maskwright.data.encode._PORTION", 500)
     for column, same in zip(whole, next(encoded([text], backends[kind])), strict=True):
         np.testing.assert_array_equal(column, same)

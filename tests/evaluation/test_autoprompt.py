@@ -224,6 +224,7 @@ class Bag(nn.Module):
         self.config = SimpleNamespace(vocab_size=len(output_V))
 
     hf = body = property(lambda self: self)
+    can = frozenset()
 
     def get_input_embeddings(self):
         return self.table

@@ -65,7 +65,10 @@ def by_hand(model, text, holes, banned, choose):
     backend.encode_special_tokens = False
     spans = list(zip(encoding.ids, encoding.offsets, strict=True))
     for first, behind in holes:
-        ids += [token for token, (start, end) in spans if start >= last and end <= first]
+        before = [(token, text[start:end]) for token, (start, end) in spans if start >= last and end <= first]
+        if before and before[-1][1] == " ":  # the word that is written brings its space
+            before.pop()
+        ids += [token for token, _ in before]
         places.append(len(ids))
         ids.append(mask)
         last = behind

@@ -85,7 +85,8 @@ def test_a_higher_rate_hides_what_a_lower_one_hides(runs, compose):
     from maskwright.evaluation.loading import load
     from maskwright.evaluation.ruler import fixed_views
     from maskwright.masking import Vocabulary
-    from maskwright.training.recipe import assemble, build
+    from maskwright.config.build import build
+    from maskwright.training.recipe import assemble
 
     folder, _ = runs()
     cfg, _ = compose(f"run={folder}", config="evaluate", small=False)
@@ -156,7 +157,7 @@ def test_other_models_need_a_corpus(runs, tmp_path, compose, small_options):
 
 
 def test_mistakes_are_named(compose):
-    from maskwright.training.recipe import build
+    from maskwright.config.build import build
 
     for word, sentence in (("rates=[1.5]", "holds 1.5; a masking rate lies between 0 and 1"),
                            ("words=1", "evaluation.words is 1")):  # fmt: skip
@@ -165,8 +166,8 @@ def test_mistakes_are_named(compose):
 
 
 def test_a_model_without_an_adapter_is_measured_too(runs, tmp_path, compose, small_options):
-    """An ALBERT, which maskwright has no family for: the ruler's loss from its own logits."""
-    from transformers import AlbertConfig, AlbertForMaskedLM, AutoTokenizer
+    """A Megatron BERT, which maskwright has no family for: the ruler's loss from its own logits."""
+    from transformers import AutoTokenizer, MegatronBertConfig, MegatronBertForMaskedLM
 
     from maskwright.evaluation.ruler import ruler_views
     from maskwright.masking import Vocabulary
@@ -175,12 +176,12 @@ def test_a_model_without_an_adapter_is_measured_too(runs, tmp_path, compose, sma
     folder, _ = runs()
     tokenizer = AutoTokenizer.from_pretrained(folder / "export")
     torch.manual_seed(0)
-    shape = {"hidden_size": 16, "embedding_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
              "intermediate_size": 16, "max_position_embeddings": 64}  # fmt: skip
-    model = AlbertForMaskedLM(AlbertConfig(vocab_size=len(tokenizer), **shape)).eval()
-    model.save_pretrained(tmp_path / "albert")
-    tokenizer.save_pretrained(tmp_path / "albert")
-    words = [f"run={tmp_path / 'albert'}", *(word for word in small_options if word.startswith("data"))]
+    model = MegatronBertForMaskedLM(MegatronBertConfig(vocab_size=len(tokenizer), **shape)).eval()
+    model.save_pretrained(tmp_path / "megatron")
+    tokenizer.save_pretrained(tmp_path / "megatron")
+    words = [f"run={tmp_path / 'megatron'}", *(word for word in small_options if word.startswith("data"))]
     cfg, choices = compose(*words, *RULER, "ruler_length=32", config="evaluate", small=False)
     found = evaluate(cfg, choices, tmp_path).figures
     rows = assemble(*compose(*SMALL)).prepare(compose()[0]).ruler

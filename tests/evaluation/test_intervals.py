@@ -8,15 +8,81 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from maskwright.evaluation.intervals import clustered, correlation, guessing, over_groups, over_items, proportion
+from maskwright.evaluation.intervals import (
+    ANY,
+    SHARE,
+    bounds_of,
+    clustered,
+    correlation,
+    guessing,
+    over_groups,
+    over_items,
+    proportion,
+    ratio,
+    within,
+)
 
 
 def test_a_mean_is_scipys_t_interval():
     values = np.random.default_rng(0).normal(2, 3, 17)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert over_items(values) == pytest.approx((values.mean(), expected.low, expected.high))
-    assert over_items([0.9, 1.0, 1.0], (0.0, 1.0)).high == 1.0
     assert np.isnan(over_items([1.0]).low)
+    assert over_items([2.0, 2.0, 2.0])[1:] == pytest.approx((math.nan, math.nan), nan_ok=True)  # nothing tells a spread
+
+
+@pytest.mark.parametrize("bounds", [SHARE, (-1.0, 1.0), (1.0, 5.0), (0.0, math.inf)])
+@pytest.mark.parametrize("n", [2, 3, 5, 30])
+def test_no_interval_leaves_the_range_of_its_figure(n, bounds):
+    low, high = bounds[0], min(bounds[1], 10.0)
+    random = np.random.default_rng(n)
+    for shape in ((0.2, 0.2), (0.1, 3.0), (30.0, 0.3), (500.0, 1.0)):
+        for share in random.beta(*shape, (40, n)):
+            values = low + (high - low) * share
+            by_hand = over_items(values, bounds), ratio(values, np.ones(n), range(n), bounds)
+            for found in (*by_hand, clustered(values, np.arange(n) // 2, bounds)):
+                assert math.isnan(found.low) or bounds[0] <= found.low <= found.value <= found.high <= bounds[1]
+    for value in (low, high):
+        same = over_items([value] * n, bounds)
+        assert math.isnan(same.low) if math.isinf(bounds[1]) else low <= same.low < same.high <= high
+
+
+def test_two_seeds_of_a_high_accuracy():
+    """Student's t says 0.38 to 1.18."""
+    found = over_items([0.75, 0.8125], SHARE)
+    assert stats.ttest_1samp([0.75, 0.8125], 0).confidence_interval().high > 1.17
+    assert 0.3 < found.low < 0.78125 < found.high < 0.99
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+@pytest.mark.parametrize("shape", [(50, 10), (9, 1), (99, 1), (0.5, 0.5)], ids=str)
+def test_means_of_few_shares_are_covered_as_promised(shape, n):
+    """1,000 simulations of seeds' accuracies; Student's t, cut off at 1, covers as little as 0.87 near the edge."""
+    truth, covered, cut = shape[0] / sum(shape), 0, 0
+    for values in np.random.default_rng(7).beta(*shape, (1000, n)):
+        low, high = over_items(values, SHARE)[1:]
+        covered += low <= truth <= high
+        low, high = over_items(values)[1:]
+        cut += low <= truth <= high
+    assert covered / 1000 >= max(0.905, cut / 1000 - 0.01)
+
+
+def test_between_bounds_it_is_wilsons_interval_of_the_effective_size():
+    """Of a share p with the error of n items, and the t interval where the bounds are far."""
+    p, n = 0.3, 40
+    expected = stats.binomtest(12, 40).proportion_ci(method="wilson")
+    found = within(p, math.sqrt(p * (1 - p) / n), 1e9, SHARE)
+    assert found == pytest.approx((expected.low, expected.high), rel=1e-6)
+    scaled = within(1 + 4 * p, 4 * math.sqrt(p * (1 - p) / n), 1e9, (1.0, 5.0))
+    assert scaled == pytest.approx((1 + 4 * expected.low, 1 + 4 * expected.high), rel=1e-6)
+    assert within(0.5, 1e-5, 4, SHARE) == pytest.approx(within(0.5, 1e-5, 4, ANY), rel=1e-6)
+
+
+def test_a_figures_name_says_its_bounds():
+    assert bounds_of("ruler/accuracy", [0.2, 1.0]) == bounds_of("test/span_f1") == bounds_of("ndcg@10") == SHARE
+    assert bounds_of("test/mcc") == bounds_of("spearman") == (-1.0, 1.0)
+    assert bounds_of("ruler/loss") == (0.0, math.inf)
+    assert bounds_of("accuracy", [83.0]) == bounds_of("anything") == ANY  # percent are no shares
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 9), (4, 9), (9, 9), (700, 1000)])
@@ -35,8 +101,9 @@ def test_clusters_as_statsmodels():
     )
     low, high = clustered(values, cluster)[1:]
     error = fit.bse[0] * np.sqrt(12 / 11)
+    assert (low, high) == pytest.approx(within(values.mean(), error, 11, SHARE))
     half = stats.t.ppf(0.975, 11) * error
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half))
+    assert ratio(values, np.ones(300), cluster, ANY)[1:] == pytest.approx((values.mean() - half, values.mean() + half))
 
 
 def test_clustered_intervals_hold_what_they_promise():

@@ -79,13 +79,13 @@ def test_a_family_without_an_adapter_is_run_whole(subject, tmp_path, sentences):
 
 
 def test_a_foreign_masked_model_is_scored_and_probed(tmp_path, subject, sentences):
-    from transformers import AlbertConfig, AlbertForMaskedLM
+    from transformers import MegatronBertConfig, MegatronBertForMaskedLM
 
     tokenizer = subject("bert").tokenizer
     torch.manual_seed(0)
-    shape = {"hidden_size": 16, "embedding_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
              "intermediate_size": 16, "max_position_embeddings": 64}  # fmt: skip
-    model = AlbertForMaskedLM(AlbertConfig(vocab_size=len(tokenizer), **shape)).eval()
+    model = MegatronBertForMaskedLM(MegatronBertConfig(vocab_size=len(tokenizer), **shape)).eval()
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     loaded = load(str(tmp_path))

@@ -157,7 +157,7 @@ def test_items_end_at_a_line_feed_and_broken_ones_are_named(bear):
     (bear / "P1.jsonl").write_text(f"{line}\n\n{line}\n", encoding="utf-8")
     assert [item["sub_label"] for item in Relations(str(bear))._items("P1")] == ["one\u2028two"] * 2
     for broken, sentence in (
-        ('{"sub_label"', "P1.jsonl cannot be read .line 2: "),
+        ('{"sub_label"', "P1.jsonl cannot be read as jsonl .line 2: "),
         ('{"sub_label": "x"}', "row 2 of .*P1.jsonl has no obj_label"),
     ):
         (bear / "P1.jsonl").write_text(f"{line}\n{broken}\n", encoding="utf-8")

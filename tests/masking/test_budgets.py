@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy import stats
 
 from maskwright.masking.budgets import Counted, Independent
 from maskwright.masking.draws import Draws
@@ -80,30 +81,76 @@ def test_a_rate_of_units_counts_units(rows, views):
 
 
 def test_a_rate_of_starts_masks_what_they_cover(rows, views):
-    """Against a loop over the same noise: the earliest starts, real ones and the ghosts before an edge, and their
-    reach."""
+    """Against a loop over the same noise: the earliest starts and their reach, over edges and past the row's end."""
     data = rows(100, LENGTH)
     data["word"] = torch.ones_like(data["word"])
     masked_BL, view = masked(views, data, Span(Geometric(0.4, 3)), 3 / 27, counted(of="start"))
     draws = Draws(0, "main", data["visit"], data["sample"])
     start, reach = draws("span.start", LENGTH), Geometric(0.4, 3)(draws("span.length", LENGTH))
-    ghost_start = draws("span.ghost.start", LENGTH + 2, first=-2)
-    ghost_reach = Geometric(0.4, 3)(draws("span.ghost.length", LENGTH + 2, first=-2))
     for row in range(100):
-        maskable = view.maskable_BL[row].tolist()
-        deadline = sorted(start[row, p].item() for p in range(LENGTH) if maskable[p])[2]
-        for place in range(LENGTH):
-            covered = False
-            for back in range(3):
-                real = place - back >= 0 and all(maskable[place - back : place + 1])
-                at, far = (start, reach) if real else (ghost_start[:, 2:], ghost_reach[:, 2:])
-                if not real and place - back < 0:
-                    at, far = ghost_start, ghost_reach
-                    index = place - back + 2
-                else:
-                    index = place - back
-                covered |= at[row, index].item() <= deadline and far[row, index].item() > back
-            assert bool(masked_BL[row, place]) == (covered and maskable[place])
+        places = view.maskable_BL[row].nonzero()[:, 0].tolist()
+        earliest = sorted(range(len(places)), key=lambda number: start[row, number].item())[:3]
+        covered = {places[(first + k) % len(places)] for first in earliest for k in range(int(reach[row, first]))}
+        assert set(masked_BL[row].nonzero()[:, 0].tolist()) == covered
+
+
+@pytest.mark.parametrize("over", ["token", "word"])
+@pytest.mark.parametrize(("rate", "length"), [(0.15, 32), (0.15, 128), (0.3, 64), (0.3, 32)])
+def test_no_place_of_a_row_is_preferred_where_spans_are_cut_to_the_count(over, rate, length, views):
+    """Chi-square over the places of one row layout: its ends, and both sides of a separator, as the middle."""
+    number = 400_000 // length
+    ids = torch.full((number, length), 9)
+    place, middle = torch.arange(length), length // 3 | 1
+    ids[:, 0], ids[:, middle], ids[:, -2:] = 2, 3, 3
+    data = {
+        "ids": ids,
+        "word": ((place % 2 != place.gt(middle).long()) | (ids[0] < 5)).expand(number, -1),  # words of two tokens
+        "document": torch.ones_like(ids),
+        "sample": torch.arange(number),
+        "visit": torch.zeros(number, dtype=torch.int64),
+    }
+    masked_BL, view = masked(views, data, Span(Geometric(0.2, 10), over), rate, length=length)
+    hit_L = masked_BL[:, view.maskable_BL[0]].double().sum(0)
+    count = masked_BL[0].sum().item()
+    assert (masked_BL.sum(1) == count).all()
+    share = count / len(hit_L)
+    chi = ((hit_L - number * share) ** 2).sum().item() / (number * share * (1 - share))
+    assert chi < stats.chi2.ppf(0.9995, len(hit_L) - 1)
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.55])
+def test_a_cut_unit_keeps_each_of_its_tokens_with_the_same_chance(rate, views):
+    """Words of four tokens, five or thirteen to hide: one word is cut in each row, no token of it before another."""
+    number, length = 12_000, 26
+    ids = torch.full((number, length), 9)
+    ids[:, 0], ids[:, -1] = 2, 3
+    place = torch.arange(length)
+    data = {
+        "ids": ids,
+        "word": ((place % 4 == 1) | (ids[0] < 5)).expand(number, -1),
+        "document": torch.ones_like(ids),
+        "sample": torch.arange(number),
+        "visit": torch.zeros(number, dtype=torch.int64),
+    }
+    masked_BL, _ = masked(views, data, Word(), rate, length=length)
+    word_BWT = masked_BL[:, 1:-1].view(number, 6, 4)
+    cut_N4 = word_BWT[(word_BWT.any(2) & ~word_BWT.all(2))]
+    count = round(rate * 24)
+    assert (masked_BL.sum(1) == count).all() and len(cut_N4) == number and (cut_N4.sum(1) == count % 4).all()
+    share, hit_4 = count % 4 / 4, cut_N4.double().sum(0)
+    assert (hit_4 - number * share).abs().max() < 4 * (number * share * (1 - share)) ** 0.5
+    wider = views(Word(), rate, length=length)
+    wider.most["main"] += 7  # the room for masked tokens is no part of the choice
+    assert torch.equal(wider(data, 0.0)["main"].outcome_BL > 0, masked_BL)
+
+
+@pytest.mark.parametrize("unit", [Word(), Span(Geometric(0.2, 10)), Span(Geometric(0.3, 4), "token")])
+def test_a_higher_rate_masks_more_and_nothing_less(unit, rows, views):
+    data, before = rows(500, LENGTH), None
+    for rate in (0.1, 0.15, 0.2, 0.4, 0.7):
+        now_BL = masked(views, data, unit, rate)[0]
+        assert before is None or not (before & ~now_BL).any()
+        before = now_BL
 
 
 def test_skipping_is_the_greedy_loop_of_bert(rows, views):

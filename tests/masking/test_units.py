@@ -111,6 +111,37 @@ def test_segments_of_t5s_own_numbers(views):
     assert not masked_BL[:, 0].any() and masked_BL[:, -1].all()
 
 
+def test_t5_masks_the_last_token_always_and_rolled_every_token_alike(views):
+    ids = torch.full((ROWS, 20), 9)
+    data = {
+        "ids": ids,
+        "document": torch.ones_like(ids),
+        "sample": torch.arange(ROWS),
+        "visit": torch.zeros(ROWS, dtype=torch.int64),
+    }
+    share_L = (views(Segments(3.0), 0.3, length=20)(data, 0.0)["main"].outcome_BL > 0).double().mean(0)
+    assert share_L[0] == 0 and share_L[-1] == 1
+    rolled_BL = views(Segments(3.0, roll=True), 0.3, length=20)(data, 0.0)["main"].outcome_BL > 0
+    assert (rolled_BL.sum(1) == 6).all()
+    assert (rolled_BL.double().mean(0) - 0.3).abs().max() < 4 * (0.21 / ROWS) ** 0.5
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 5])
+@pytest.mark.parametrize("lengths", [Geometric(0.2, 10), Poisson(3.0, 15)], ids=["geometric", "poisson"])
+def test_rows_shorter_than_the_longest_span_are_masked_with_the_rate(tokens, lengths, views):
+    ids = torch.full((ROWS, tokens + 2), 9)
+    ids[:, 0], ids[:, -1] = 2, 3
+    data = {
+        "ids": ids,
+        "document": torch.ones_like(ids),
+        "sample": torch.arange(ROWS),
+        "visit": torch.zeros(ROWS, dtype=torch.int64),
+    }
+    view = views(Span(lengths, "token"), 0.3, Independent(0), length=tokens + 2)(data, 0.0)["main"]
+    share_L = (view.outcome_BL > 0).double().mean(0)[1:-1]
+    assert (share_L - 0.3).abs().max() < 4.5 * (0.21 / ROWS) ** 0.5
+
+
 @pytest.mark.parametrize("unit", [Token(), Word(), SPAN, Segments(3.0)], ids=["token", "word", "span", "t5"])
 def test_rate_0_masks_nothing_and_rate_1_everything(unit, rows, views):
     data = rows(50, LENGTH)

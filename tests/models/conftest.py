@@ -66,6 +66,19 @@ RECIPES = {
     "roberta_prelayernorm": {"family": "roberta_prelayernorm", "config": {**TINY, "initializer_range": 0.2}},
     "xlm_roberta": {"family": "xlm_roberta", "config": {**TINY, "initializer_range": 0.2}},
     "xlm_roberta_xl": {"family": "xlm_roberta_xl", "config": {**TINY, "initializer_range": 0.2}},
+    "camembert": {"family": "camembert", "config": {**TINY, "initializer_range": 0.2}},
+    "longformer": {"family": "longformer", "config": {**TINY, "attention_window": 16, "initializer_range": 0.2}},
+    "albert": {
+        "family": "albert",
+        "config": {
+            **TINY,
+            "embedding_size": 16,
+            "num_hidden_layers": 3,
+            "num_hidden_groups": 2,
+            "initializer_range": 0.2,
+        },
+    },
+    "mpnet": {"family": "mpnet", "config": {**TINY, "initializer_range": 0.2}},
     "distilbert": {"family": "distilbert", "config": {**TINY, "initializer_range": 0.2}},
     "ltg_bert": {"family": "ltg_bert", "config": {**TINY, "position_buckets": 8}},  # its initial weights are wide
     "llama": {"family": "llama", "config": {**TINY, "tie_word_embeddings": True, "initializer_range": 0.2}},

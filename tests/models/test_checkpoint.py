@@ -109,3 +109,21 @@ def test_a_checkpoint_without_the_body_is_refused(network, tokenizer, tmp_path):
     )
     with pytest.raises(RecipeError, match="lacks 16 weights of the network"):
         ModelRecipe("bert", init_from=str(place)).build(tokenizer, 24)
+
+
+def test_encoders_with_a_decoder_are_refused_by_name(tmp_path):
+    from transformers import BartConfig, T5Config
+
+    for config, name in ((T5Config(), "t5"), (BartConfig(), "bart")):
+        config.save_pretrained(tmp_path / name)
+        recipe = ModelRecipe("bert", init_from=str(tmp_path / name))
+        with pytest.raises(
+            RecipeError, match=f"is a {name}, an encoder with a decoder; name a model that is an encoder"
+        ):
+            recipe.can  # noqa: B018
+
+
+def test_a_table_smaller_than_its_tokenizer_is_refused(network, tokenizer, tokenizers, tmp_path):
+    export(network("bert"), tokenizers(120), tmp_path / "a")
+    with pytest.raises(RecipeError, match="has a table of 96 rows, and the tokenizer beside it has the id 124; save"):
+        ModelRecipe("bert", init_from=str(tmp_path / "a")).build(tokenizer, 24)

@@ -17,7 +17,10 @@ HEADS = [("bert", "mlm"), ("roberta", "mlm"), ("electra", "mlm"), ("deberta_v2",
          ("modernbert", "mlm"), ("electra", "detect"), ("bert", "detect"), ("modernbert", "detect"),
          ("deberta_v3", "detect"), ("llama", "causal"), ("ltg_bert", "mlm"), ("ltg_bert", "detect"),
          ("roberta_prelayernorm", "mlm"), ("xlm_roberta", "mlm"), ("xlm_roberta_xl", "mlm"),
-         ("distilbert", "mlm"), ("distilbert", "detect")]  # fmt: skip
+         ("distilbert", "mlm"), ("distilbert", "detect"), ("camembert", "mlm"), ("longformer", "mlm"),
+         ("longformer", "detect"), ("albert", "mlm"), ("albert", "detect"), ("mpnet", "mlm"),
+         ("mpnet", "detect")]  # fmt: skip
+FILLERS = ["bert", "ltg_bert", "distilbert", "xlm_roberta_xl", "albert", "mpnet", "longformer"]
 AUTO = {"mlm": "AutoModelForMaskedLM", "causal": "AutoModelForCausalLM", "detect": "AutoModelForTokenClassification"}
 
 
@@ -73,7 +76,7 @@ def test_tied_tables_are_exported_with_both_networks(name, recipes, tokenizer, t
         assert torch.equal(model(ids_BL).logits.view(ours.shape), ours)
 
 
-@pytest.mark.parametrize("name", ["bert", "ltg_bert", "distilbert", "xlm_roberta_xl"])
+@pytest.mark.parametrize("name", FILLERS)
 def test_fill_mask_pipeline_runs_on_an_export(name, network, tokenizer, tmp_path):
     folder = export(network(name), tokenizer, tmp_path / "export")
     found = transformers.pipeline("fill-mask", model=str(folder))("w1 w2 [MASK] w3")

@@ -10,7 +10,8 @@ from maskwright.models import ModelRecipe
 from maskwright.models.families import FAMILIES
 
 ENCODERS = [name for name in FAMILIES if name != "llama"]
-KEPT_APART = [name for name in FAMILIES if name != "deberta_v2"]  # its convolution reaches across edges
+# a convolution that reaches across edges, and masks by key alone
+KEPT_APART = [name for name in FAMILIES if name not in ("deberta_v2", "longformer")]
 LENGTH = 24
 
 
@@ -21,14 +22,18 @@ def some_ids(rows: int = 3, length: int = LENGTH) -> torch.Tensor:
 def test_the_claims(recipes):
     every = {"positions", "attention_mask", "embeddings_in"}
     assert {name: set(ModelRecipe(**recipe).can) for name, recipe in recipes.items()} == {
-        "bert": every,
-        "roberta": every,
-        "roberta_prelayernorm": every,
-        "xlm_roberta": every,
+        "bert": every | {"segments"},
+        "roberta": every | {"segments"},
+        "roberta_prelayernorm": every | {"segments"},
+        "xlm_roberta": every | {"segments"},
         "xlm_roberta_xl": every,
+        "camembert": every | {"segments"},
+        "longformer": {"positions", "embeddings_in", "segments"},
+        "albert": every | {"narrow_embeddings", "segments"},
+        "mpnet": {"attention_mask", "embeddings_in"},
         "distilbert": every,
         "ltg_bert": every,
-        "electra": every | {"narrow_embeddings"},
+        "electra": every | {"narrow_embeddings", "segments"},
         "deberta_v2": {"embeddings_in", "narrow_embeddings"},
         "deberta_v3": {"embeddings_in", "narrow_embeddings", "attention_mask"},
         "modernbert": every,
@@ -180,9 +185,8 @@ def test_the_claim_positions(name, network, recipes):
 
 def wide_open(name: str, recipes: dict) -> dict:
     """A local window counts slots, not positions: switched off where order itself is tested."""
-    if name != "modernbert":
-        return {}
-    return {"config": {**recipes[name]["config"], "global_attn_every_n_layers": 1}}
+    wide = {"modernbert": {"global_attn_every_n_layers": 1}, "longformer": {"attention_window": 2 * LENGTH}}
+    return {"config": {**recipes[name]["config"], **wide[name]}} if name in wide else {}
 
 
 @torch.no_grad()
@@ -196,6 +200,26 @@ def test_the_claim_embeddings_in(name, network):
     assert torch.equal(net.encode(None, embeddings_BLE=embeddings_BLE, padded=False), plain_BLD)
     embeddings_BLE[0, 5] += torch.linspace(-1, 1, embeddings_BLE.shape[-1])  # a constant would be normalised away
     assert (net.encode(None, embeddings_BLE=embeddings_BLE, padded=False) - plain_BLD)[0, 5].abs().max() > 1e-3
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_claim_segments(name, network, recipes):
+    config = recipes[name]["config"]
+    two = {"type_vocab_size": 2} if FAMILIES[name].type_table else {}
+    net, ids_BL = network(name, config={**config, **two}), some_ids(2)
+    segment_BL = (torch.arange(LENGTH) > 9).long().expand(2, -1)
+    if "segments" not in net.can:
+        assert not two
+        with pytest.raises(RecipeError, match="cannot honour segment ids; choose another model"):
+            net.encode(ids_BL, segment_BL=segment_BL)
+        return
+    plain_BLD = net.encode(ids_BL, padded=False)
+    assert torch.equal(net.encode(ids_BL, segment_BL=torch.zeros_like(ids_BL), padded=False), plain_BLD)
+    told_BLD = net.encode(ids_BL, segment_BL=segment_BL, padded=False)
+    assert (told_BLD - plain_BLD).abs().max() > 1e-3
+    assert torch.equal(net.predict(told_BLD), net.hf(input_ids=ids_BL, token_type_ids=segment_BL).logits)
+    assert "segments" not in ModelRecipe(name, {**config, "type_vocab_size": 1}).can
 
 
 @torch.no_grad()
@@ -244,3 +268,36 @@ def test_dropout_is_on_after_build(tokenizer, recipes):
     assert net.training and net.hf.training
     ids_BL = some_ids(1)
     assert not torch.equal(net.encode(ids_BL, padded=False), net.encode(ids_BL, padded=False))
+
+
+@torch.no_grad()
+def test_mpnet_reads_id_1_as_transformers_does(network, tokenizer, tokenizers):
+    """There it is padding wherever it stands: no position of its own, in a document of a packed row too."""
+    net, ids_BL, document_BL = network("mpnet"), some_ids(2), documents()
+    ids_BL[0, [2, 12]] = ids_BL[1, 9] = 1
+    assert torch.equal(net.predict(net.encode(ids_BL, padded=False)), net.hf(input_ids=ids_BL).logits)
+    packed_BLD = net.encode(ids_BL, document_BL > 0, document_BL, blocks=True)
+    for row, number in ((0, 1), (0, 2), (1, 2)):
+        own_L = document_BL[row] == number
+        alone_BLD = net.encode(ids_BL[row, own_L][None], padded=False)
+        torch.testing.assert_close(packed_BLD[row, own_L][None], alone_BLD, rtol=1e-5, atol=1e-5)
+    ordinary = tokenizers()
+    ordinary.unk_token = "w3"
+    with pytest.raises(RecipeError, match=r"takes the id 1 for padding, and \[UNK\] has it; choose a tokenizer"):
+        net.recipe.build(ordinary, LENGTH)
+
+
+@torch.no_grad()
+def test_longformers_first_token_sees_and_is_seen_by_all_where_a_row_is_classified(recipes, tokenizer):
+    recipe = ModelRecipe(
+        "longformer", {**recipes["longformer"]["config"], "attention_window": 4, "num_hidden_layers": 1}
+    )
+    ids_BL = some_ids(1)
+    other_BL = ids_BL.clone()
+    other_BL[0, 20] = (other_BL[0, 20] + 7) % 90 + 5
+    for head, seen in (("mlm", False), ("classify", True)):
+        net = recipe.build(tokenizer, LENGTH, head, ["a", "b"]).eval()
+        moved_L = (net.encode(ids_BL, padded=False) - net.encode(other_BL, padded=False)).abs().amax(-1)[0]
+        assert (moved_L[0] > 1e-4) == seen and moved_L[18:23].min() > 1e-4
+        assert moved_L[1:18].max() == 0 == moved_L[23]
+        assert all(p.requires_grad == (seen or "_global" not in name) for name, p in net.named_parameters())

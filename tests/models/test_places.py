@@ -10,7 +10,7 @@ from maskwright.models import ModelRecipe
 from maskwright.models.families import FAMILIES
 from maskwright.models.places import pick
 
-PICKS = [name for name in FAMILIES if name not in ("llama", "distilbert")]
+PICKS = [name for name in FAMILIES if name not in ("llama", "distilbert", "albert", "longformer")]
 LENGTH = 24
 
 
@@ -45,7 +45,7 @@ def test_hidden_states_and_gradients_are_those_of_the_whole_layer(name, padded, 
         assert torch.allclose(full, picked, rtol=1e-4, atol=1e-6 * largest)
 
 
-@pytest.mark.parametrize("name", ["bert", "modernbert", "deberta_v3", "ltg_bert"])
+@pytest.mark.parametrize("name", ["bert", "modernbert", "deberta_v3", "ltg_bert", "mpnet"])
 @pytest.mark.parametrize("count", [0, 1, LENGTH, LENGTH + 5])
 def test_any_number_of_places_in_training_mode_and_in_bf16(name, count, network, rows):
     ids_BL = rows[0]
@@ -77,8 +77,10 @@ def test_what_fails_or_was_there_before_leaves_the_layer_as_it_was(network, rows
 
 @torch.no_grad()
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("name", [name for name in PICKS if "deberta" not in name])
+@pytest.mark.parametrize("name", [name for name in PICKS if name != "deberta_v2"])
 def test_documents_in_a_row_stay_apart(name, attention, network, rows):
+    if attention not in FAMILIES[name].attentions:
+        pytest.skip("this family runs with eager attention only")
     ids_BL, valid_BL, document_BL, place_BK = rows
     net = network(name, attention=attention)
     whole_BLD = net.encode(ids_BL, valid_BL, document_BL, blocks=True)

@@ -24,7 +24,11 @@ from maskwright.models.families import FAMILIES
         ("bert", {"vocab_size": 32}, "model.config.vocab_size is set by the tokenizer and the objective; remove it."),
         ("bert", {"num_hidden_layers": 0}, "model.config.num_hidden_layers is 0; it must be at least 1."),
         ("bert", {"hidden_dropout_prob": 1.5}, "model.config.hidden_dropout_prob is 1.5; a dropout lies in 0..1"),
-        ("modernbert", {"hidden_size": 6, "num_attention_heads": 2}, "is 3; rotary positions need an even number."),
+        (
+            "modernbert",
+            {"hidden_size": 6, "num_attention_heads": 2},
+            "is 3; rotary positions need an even number, try hidden_size=8.",
+        ),
         ("llama", {"num_attention_heads": 4, "num_key_value_heads": 3}, "it must divide the 4 heads."),
         ("deberta_v3", {"legacy": False, "embedding_size": 8}, "narrower embeddings need legacy=true."),
     ],
@@ -53,7 +57,9 @@ def test_the_tokenizer_and_the_rows_set_their_numbers(name, recipes, tokenizer):
     net = recipe.build(tokenizer, 40, recipe.heads[0])
     assert net.word_embeddings.num_embeddings == len(tokenizer) == net.config.vocab_size
     assert net.config.pad_token_id == tokenizer.pad_token_id
-    assert net.config.max_position_embeddings == (41 if "roberta" in name else 40)
+    assert net.config.max_position_embeddings == 40 + {"mpnet": 2, "longformer": 1, "camembert": 1}.get(
+        name, int("roberta" in name)
+    )
     assert {parameter.dtype for parameter in net.parameters()} == {torch.float32}
     assert net.encode(torch.full((1, 40), 7), padded=False).shape == (1, 40, 32)
 
@@ -82,11 +88,12 @@ def test_a_smaller_network_is_scaled_and_runs(name, recipes, tokenizer):
     big = ModelRecipe(**recipes[name])
     small = big.smaller(width=0.5, depth=0.5)
     net = small.build(tokenizer, 24, small.heads[0])
-    assert (net.config.hidden_size, net.config.num_hidden_layers, small.config["intermediate_size"]) == (16, 1, 24)
+    layers = max(1, round(big.config["num_hidden_layers"] / 2))
+    assert (net.config.hidden_size, net.config.num_hidden_layers, small.config["intermediate_size"]) == (16, layers, 24)
     assert net.config.num_attention_heads == 1
     assert net.encode(torch.full((1, 24), 7), padded=False).shape == (1, 24, 16)
     kept = small.embedding_size == big.embedding_size
-    assert kept == (name in ("electra", "deberta_v2", "deberta_v3"))
+    assert kept == (name in ("electra", "deberta_v2", "deberta_v3", "albert"))
     assert net.word_embeddings.embedding_dim == small.embedding_size
 
 

@@ -13,7 +13,8 @@ from maskwright.errors import RecipeError
 from maskwright.models import ModelRecipe, export, share
 from maskwright.models.sharing import DisentangledEmbedding, share_body
 
-PAIRS = ["bert", "electra", "deberta_v2", "deberta_v3", "modernbert", "roberta", "distilbert", "ltg_bert"]
+PAIRS = ["bert", "electra", "deberta_v2", "deberta_v3", "modernbert", "roberta", "distilbert", "ltg_bert",
+         "albert", "mpnet", "longformer"]  # fmt: skip
 
 
 def pair(name, recipes, tokenizer, how, width=1.0):
@@ -116,7 +117,7 @@ def test_only_the_detector_from_a_checkpoint_gives_the_shared_start(how, network
         assert torch.equal(net.word_embeddings.weight, saved.word_embeddings.weight)
 
 
-CLASSIFIERS = ("bert", "roberta", "electra", "deberta_v3", "modernbert", "distilbert")
+CLASSIFIERS = ("bert", "roberta", "electra", "deberta_v3", "modernbert", "distilbert", "albert", "mpnet", "longformer")
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

@@ -89,6 +89,11 @@ def test_half_of_the_rows_are_exchanged_and_the_labels_say_which():
     assert torch.equal(arranged["ids"][kept_B], rows["ids"][kept_B])
     moved = arranged["ids"][:-1][~kept_B[:-1]]
     assert (moved == torch.tensor([2, 8, 9, 3, 5, 6, 7, 3, 0, 0])).all()
+    # segments are numbered as they stand, or the numbers would tell
+    numbers = arranged["document"][:-1]
+    assert (numbers[kept_B[:-1]] == torch.tensor([1, 1, 1, 1, 1, 2, 2, 2, 0, 0])).all()
+    assert (numbers[~kept_B[:-1]] == torch.tensor([1, 1, 1, 1, 2, 2, 2, 2, 0, 0])).all()
+    assert arranged["document"][-1].tolist() == rows["document"][-1].tolist()
     later = {**rows, "visit": rows["visit"] + 1}
     again = SentenceOrder(1.0).arrange(later, Draws(0, "rows", later["visit"], later["sample"]))[ORDER]
     assert not torch.equal(again, kept_B)
@@ -97,16 +102,21 @@ def test_half_of_the_rows_are_exchanged_and_the_labels_say_which():
 def test_sentence_order_adds_a_loss_to_mlm(model, tokenizer):
     rows = pairs(6)
     objective = built(SentenceOrder(1.0), model("bert", "eager"), tokenizer)
+    objective.layout = replace(objective.layout, pairs=True)
     rows = objective.arrange(rows, Draws(0, "rows", rows["visit"], rows["sample"]))
     recipe = ViewRecipe("main", Masking(Token(), EXACT), Constant(0.4), MASK)
     views = Views([recipe], Vocabulary.of(tokenizer), 0, 10, {})
     one = Batch(rows, step=0, progress=0.0, views=views(rows, 0.0))
     plain = built(MaskedLM(), model("bert"), tokenizer)
+    plain.layout = objective.layout
     plain.network.load_state_dict(objective.network.state_dict())
     assert mean(objective, one, "mlm").item() == pytest.approx(mean(plain, one, "mlm").item(), rel=1e-6)
     assert objective.where(one)["order"].tolist() == [True] * 5 + [False]
     view = one.views["main"]
-    hidden_BLD = objective.network.hf.bert(view.ids_BM, attention_mask=view.valid_BM.long()).last_hidden_state
+    second_BL = (one.rows["document"] == 2).long()
+    hidden_BLD = objective.network.hf.bert(
+        view.ids_BM, attention_mask=view.valid_BM.long(), token_type_ids=second_BL
+    ).last_hidden_state
     logits = objective.order.out(torch.tanh(objective.order.dense(hidden_BLD[:, 0])))[:-1]
     expected = functional.cross_entropy(logits, rows[ORDER][:-1].long())
     assert mean(objective, one, "order").item() == pytest.approx(expected.item(), rel=1e-5)

@@ -70,6 +70,13 @@ def test_what_does_not_go_with_a_failed_run_leaves_it_as_it_was(tmp_path):
     assert read_status(tmp_path)["error"] == "ValueError: other" and "other" in (tmp_path / "error.log").read_text()
 
 
+def test_a_folder_that_holds_no_run_gets_no_mark(tmp_path):
+    """As the folder of a multirun that was named by mistake: compare.py would take it for a run."""
+    with pytest.raises(Refused), tracked_job(tmp_path):
+        raise Refused("it holds a multirun")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_exit_code_decides(tmp_path):
     for code, state in ((0, "finished"), (None, "finished"), (2, "failed")):
         with pytest.raises(SystemExit), tracked_job(tmp_path / str(code)):
@@ -213,6 +220,16 @@ def test_a_failed_job_is_marked_the_others_go_on_and_it_runs_again_alone(tmp_pat
     (tmp_path / "train.py").write_text((tmp_path / "train.py").read_text().replace("cfg.x == 2", "cfg.x == 9"))
     assert start(*shlex.split(command)[2:])[0] == 0
     assert states(tmp_path / "all") == ["finished"] * 3 and read_status(tmp_path / "all" / "0") == before
+
+
+def test_a_multirun_in_the_folder_of_another_is_refused_before_anything_is_touched(tmp_path, start):
+    assert start("-m", "x=1,3")[0] == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "all").rglob("*") if path.is_file()}
+    code, _, said = start("-m", "x=1,3,7")
+    command = f"python train.py -m x=1,3 hydra.sweep.dir={tmp_path / 'all'}"
+    assert code == 2 and f"holds a multirun of another command; restart that one with: {command} - or" in said
+    assert {path: path.read_bytes() for path in (tmp_path / "all").rglob("*") if path.is_file()} == before
+    assert start("-m", "x=1,3")[0] == 0
 
 
 def test_a_multirun_without_failures_exits_0_and_a_single_run_fails_loudly(tmp_path, start):

@@ -89,6 +89,28 @@ def test_the_address_of_an_online_run_stays_in_its_folder(tmp_path):
     assert kept == {"id": "a1", "group": None, "logged": 3, "names": ["loss"], "url": "https://w/x"}
 
 
+def test_wandb_keeps_the_best_value_of_a_figure_beside_the_last(tmp_path, wandb, monkeypatch):
+    import wandb as package
+
+    summaries = []
+    finish = package.Run.finish
+
+    def spy_finish(self, exit_code=None, **kwargs):
+        summaries.append({name: self.summary.get(name) for name in ("ruler/loss", "ruler/accuracy", "rate", "steps")})
+        return finish(self, exit_code=exit_code, **kwargs)
+
+    monkeypatch.setattr(package.Run, "finish", spy_finish)
+    with record(Wandb(), tmp_path, "a", {}, {}) as kept:
+        for step, (loss, accuracy) in enumerate([(3.0, 0.1), (2.0, 0.3), (2.5, 0.2)], 1):
+            kept.log(step, {"ruler/loss": loss, "ruler/accuracy": accuracy, "rate": 0.1 * step})
+        kept.log(4, {"rate": 0.5})  # W&B takes a row in when the next one begins
+        kept.finish({"ruler/loss": 2.5, "ruler/accuracy": 0.2, "steps": 3})
+    (summary,) = [{n: dict(v) if hasattr(v, "keys") else v for n, v in s.items()} for s in summaries]
+    assert summary["ruler/loss"] == {"min": 2.0, "last": 2.5}
+    assert summary["ruler/accuracy"] == {"max": 0.3, "last": 0.2}
+    assert summary["steps"] == 3
+
+
 def test_what_a_killed_validation_did_not_say_reaches_wandb_after_the_resume(tmp_path, wandb):
     def part(steps, validated, step=None):
         with record(Wandb(), tmp_path, "a", {}, {}, step=step) as kept:

@@ -20,6 +20,7 @@ def test_only_what_is_watched_and_not_finite_is_refused():
         RecipeError, match=r"^rate is not a number at step 5; lower optimizer\.lr, or set trainer\.clip=1"
     ):
         refuse_broken(values, 5)
+    refuse_broken({"loss": torch.tensor(math.nan), "grad_norm": torch.tensor(0.0)}, 5, ("loss",))  # nothing counted
     with pytest.raises(RecipeError, match="^grad_norm is infinite at step 6"):
         refuse_broken(values | {"grad_norm": torch.tensor(math.inf)}, 6, ("grad_norm",))
 

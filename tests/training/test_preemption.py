@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from maskwright.training.checkpoints import listed, name
-from maskwright.training.preemption import SIGNALS
+from maskwright.training.preemption import SIGNALS, EndedAtOnce
 
 
 def equal(a, b):
@@ -36,6 +36,31 @@ def test_a_signal_saves_and_stops(fit, unbroken, tmp_path, number, step):
     assert first.validated + second.validated == whole.validated
 
 
+def test_ctrl_c_saves_and_stops(fit, unbroken, tmp_path):
+    _, whole, weights = unbroken
+    before = signal.getsignal(signal.SIGINT)
+    first, _, preemption, _ = fit(
+        tmp_path, every=100, during=lambda _, step: step == 3 and os.kill(os.getpid(), signal.SIGINT)
+    )
+    assert preemption.stopped and preemption.interrupted and signal.getsignal(signal.SIGINT) is before
+    assert [path.name for path in listed(tmp_path)] == [name(4)]
+    second, _, again, resumed = fit(tmp_path, tmp_path / name(4), every=100)
+    assert equal(resumed, weights) and not again.interrupted and first.validated + second.validated == whole.validated
+
+
+def test_ctrl_c_twice_ends_at_once(fit, tmp_path):
+    def send(shell, now):
+        if now == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(EndedAtOnce):
+        fit(tmp_path, every=2, during=send)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert [path.name for path in listed(tmp_path)] == [name(2)]  # what was saved before, whole
+
+
 def test_a_signal_in_the_last_step_lets_training_finish(fit, unbroken, tmp_path):
     _, whole, weights = unbroken
     shell, _, preemption, finished = fit(
@@ -49,7 +74,7 @@ def test_loader_workers_outlive_a_signal_to_the_group():
         "import os, signal\n"
         "from maskwright.training.preemption import SIGNALS, ignore_in_worker\n"
         "ignore_in_worker(0)\n"
-        "[os.kill(os.getpid(), number) for number in SIGNALS]\n"
+        "[os.kill(os.getpid(), number) for number in (*SIGNALS, signal.SIGINT)]\n"
         "print('alive')\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "alive\n"

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from tests import corpora
 
 from maskwright.errors import RecipeError, Refused
-from maskwright.training.folder import LOCK, RunFolder, resumed
+from maskwright.tracking.fresh import LOCK
+from maskwright.training.folder import RunFolder, resumed
 
 # bert has dropout, so that its noise is part of what must come back
 RECIPE = (

@@ -19,6 +19,7 @@ from maskwright.data.annotate import Annotator
 from maskwright.data.document import Document, Side, Source
 from maskwright.errors import RecipeError
 from maskwright.masking.noise import stream_id, uniform
+from maskwright.tokenids import table_rows
 
 _VERSION = 1
 _TEXTS = 256  # texts that one call of the work sees
@@ -77,7 +78,8 @@ class Informative(Annotator):
         if not known:
             raise RecipeError(f"table={self.given} names no token of this tokenizer; make the table with it.")
         id_N, row_N = np.array(known).T
-        rate_V, count_V = np.zeros(len(source.tokenizer)), np.zeros(len(source.tokenizer), np.int64)
+        rows = table_rows(source.tokenizer)
+        rate_V, count_V = np.zeros(rows), np.zeros(rows, np.int64)
         rate_V[id_N] = self.table["rate"].to_numpy()[row_N]
         count_V[id_N] = self.table["count"].to_numpy()[row_N]
         self.rate_V, self.count_V = torch.from_numpy(rate_V), torch.from_numpy(count_V)
@@ -87,7 +89,7 @@ class Informative(Annotator):
 
     def _learned(self, source: Source) -> dict[str, pa.Table]:
         information = Information(pairs(source, self.window, self.minimum), self.smoothing, positive=False)
-        ordinary_V = np.ones(len(source.tokenizer), bool)
+        ordinary_V = np.ones(table_rows(source.tokenizer), bool)
         ordinary_V[source.tokenizer.all_special_ids] = False
         begin_N, length_N = drawn(source.train, self.texts, self.length)
         work = partial(self._mask, begin_N=begin_N, length_N=length_N, information=information, ordinary_V=ordinary_V)

@@ -8,12 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maskwright.data import reading
 from maskwright.errors import RecipeError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _KINDS = ("csv", "tsv", "jsonl", "parquet")
+_NUMBERS = ("weight",)  # columns of csv and tsv whose cells are numbers; those of all others are text as it stands
 
 
 class TableFile:
@@ -29,7 +31,11 @@ class TableFile:
 
     @property
     def _kind(self) -> str:
-        return self.path.suffix[1:].lower()
+        return reading.kind_of(self.path, self._how)
+
+    @property
+    def _how(self) -> reading.How:
+        return reading.How(self._shown)
 
     @cached_property
     def sha(self) -> str:
@@ -40,26 +46,44 @@ class TableFile:
     def table(self) -> pa.Table:
         """The columns asked for. Raises RecipeError when the file cannot be read or lacks one."""
         import pyarrow as pa
-        from pyarrow import csv, json, parquet
+        from pyarrow import csv, parquet
 
         try:
             if self._kind == "parquet":
                 table = parquet.read_table(self.path)
             elif self._kind == "jsonl":
-                table = json.read_json(self.path)
+                table = self._objects()
             else:
                 table = csv.read_csv(
-                    self.path, parse_options=csv.ParseOptions(delimiter="\t" if self._kind == "tsv" else ",")
+                    self.path,
+                    read_options=csv.ReadOptions(block_size=1 << 24),
+                    parse_options=csv.ParseOptions(
+                        delimiter="\t" if self._kind == "tsv" else ",", newlines_in_values=True
+                    ),
+                    convert_options=csv.ConvertOptions(
+                        column_types={name: pa.string() for name in self.columns if name not in _NUMBERS}
+                    ),
                 )
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise RecipeError(f"{self._shown} cannot be read: {str(error).splitlines()[0]}.") from None
-        missing = [name for name in self.columns if name not in table.column_names]
+        self._check(table.column_names)
+        return table.select(list(self.columns))
+
+    def _check(self, there: Sequence[str]) -> None:
+        missing = [name for name in self.columns if name not in there]
         if missing:
             raise RecipeError(
-                f"{self._shown} has no column {missing[0]!r}, and it has {', '.join(table.column_names)}; the first "
-                "line of a csv, or the keys of a jsonl, must name it."
+                f"{self._shown} has no column {missing[0]!r}, and it has {', '.join(there)}; the first line of a csv, "
+                "or the keys of a jsonl, must name it."
             )
-        return table.select(list(self.columns))
+
+    def _objects(self) -> pa.Table:
+        """Only the columns asked for; others may differ from row to row."""
+        import pyarrow as pa
+
+        rows = [row for _, row in reading.Table(self.path, "jsonl", self._how)]
+        self._check(list(dict.fromkeys(name for row in rows for name in row)))
+        return pa.table({name: [row.get(name) for row in rows] for name in self.columns})
 
 
 def sha_of(file: str, setting: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 
 from maskwright.errors import RecipeError
@@ -19,7 +20,8 @@ class WordList:
             raise RecipeError(f"{setting} is not set; name a UTF-8 text file with one entry a line.")
         try:
             content = Path(file).expanduser().read_bytes()
-            self.lines = [line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+            lines = io.StringIO(content.decode("utf-8-sig"), newline=None)
+            self.lines = [line.strip() for line in lines if line.strip()]
         except OSError as error:
             raise RecipeError(f"{setting}={file} cannot be read ({error.strerror}); name another file.") from None
         except UnicodeDecodeError:

@@ -13,6 +13,7 @@ from maskwright.comparison.differences import Settings
 from maskwright.comparison.entries import Entry
 from maskwright.comparison.masks import Masked, masked
 from maskwright.comparison.statistics import mean_of
+from maskwright.evaluation.intervals import Bounds
 
 COSTS = ("steps", "tokens", "flops", "seconds", "speed/tokens_per_second")
 
@@ -62,7 +63,7 @@ def by_seed(entries: Sequence[Entry], value_of: Callable[[Entry], float | None])
     return {seed: mean for seed, values in found.items() if (mean := average(values)) is not None}
 
 
-def arms_of(entries: Sequence[Entry], alpha: float) -> list[Arm]:
+def arms_of(entries: Sequence[Entry], alpha: float, bounds: Bounds) -> list[Arm]:
     arms = []
     for name in dict.fromkeys(entry.arm for entry in entries):
         own = [entry for entry in entries if entry.arm == name]
@@ -70,7 +71,7 @@ def arms_of(entries: Sequence[Entry], alpha: float) -> list[Arm]:
         runs = [entry.run for entry in counted]
         settings = (counted or own)[0].settings
         values = by_seed(counted, lambda entry: entry.value)
-        mean = mean_of(list(values.values()), alpha)
+        mean = mean_of(list(values.values()), alpha, bounds)
         arms.append(
             Arm(
                 name, settings, next((entry.group for entry in counted), ""), None,

@@ -13,6 +13,7 @@ from maskwright.comparison.arms import Arm, average, by_seed
 from maskwright.comparison.differences import ABSENT, label, shown
 from maskwright.comparison.entries import Entry
 from maskwright.comparison.statistics import Mean, Pair, mean_of
+from maskwright.evaluation.intervals import Bounds, bounds_of
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Evaluated:
 
 
 def factors_of(
-    entries: Sequence[Entry], columns: Sequence[str], alpha: float, power: float, spread: str
+    entries: Sequence[Entry], columns: Sequence[str], alpha: float, power: float, spread: str, bounds: Bounds
 ) -> list[Factor]:
     """The settings that stand in a grid with others; each setting's levels are a family of comparisons."""
     counted = [entry for entry in entries if entry.counted]
@@ -66,8 +67,8 @@ def factors_of(
         if cells.shape[1] < 2 or cells.index.get_level_values("rest").nunique() < 2:
             continue
         values_SA = cells.groupby(level="seed", sort=False).mean()
-        levels = {str(level): mean_of(list(values_SA[level]), alpha) for level in values_SA}
-        found.append(Factor(key, levels, statistics.compare(values_SA, None, alpha, power, spread)))
+        levels = {str(level): mean_of(list(values_SA[level]), alpha, bounds) for level in values_SA}
+        found.append(Factor(key, levels, statistics.compare(values_SA, None, alpha, power, spread, bounds)))
     return found
 
 
@@ -95,5 +96,6 @@ def evaluations_of(entries: Sequence[Entry], alpha: float) -> list[Evaluated]:
         for name in dict.fromkeys(name for entry in own for name in entry.run.figures):
             if name.startswith("evaluation/"):
                 values = by_seed(own, lambda entry, name=name: entry.run.figure(name))  # type: ignore[misc]
-                rows.append(Evaluated(arm, name, mean_of(list(values.values()), alpha)))
+                seen = list(values.values())
+                rows.append(Evaluated(arm, name, mean_of(seen, alpha, bounds_of(name, seen))))
     return rows

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from maskwright.config.options import parsed
 from maskwright.errors import RecipeError
 
 DESCRIPTION = """\
@@ -70,8 +71,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Compare, print, write; returns the exit status."""
-    asked = parser().parse_args(words)
     try:
+        asked = parsed(parser(), sys.argv[1:] if words is None else words)
         _compare(asked, "python compare.py " + shlex.join(sys.argv[1:] if words is None else words))
     except RecipeError as error:
         print(f"error: {error}", file=sys.stderr)

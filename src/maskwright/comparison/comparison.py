@@ -21,6 +21,7 @@ from maskwright.comparison.statistics import Pair
 from maskwright.comparison.tuning import Tuned
 from maskwright.comparison.warned import Warned
 from maskwright.errors import RecipeError
+from maskwright.evaluation.intervals import Bounds, bounds_of
 
 UNEQUAL = (
     "Arms differ in their spread over seeds more than chance explains (Bartlett's test), and --spread pooled "
@@ -82,13 +83,14 @@ def compare_runs(runs: Sequence[Run], options: Options | None = None) -> Compari
     tuned: list[Tuned] = []
     if options.tune:
         tuned, columns = select(entries, columns, options.tune, metric.lower)
-    arms = ranked(arms_of(entries, options.alpha), metric.lower)
+    bounds = bounds_of(metric.name, [entry.value for entry in entries if entry.value is not None])
+    arms = ranked(arms_of(entries, options.alpha, bounds), metric.lower)
     tuned = sorted(tuned, key=lambda one: [arm.arm for arm in arms].index(one.arm))
     values_SA = table(entries)
-    pairs = _pairs(values_SA, arms, options)
+    pairs = _pairs(values_SA, arms, options, bounds)
     result = Comparison(metric, options, columns, entries, arms, pairs, tuned=tuned)
     if len({arm.group for arm in result.measured}) == 1:
-        result.factors = factors_of(entries, columns, options.alpha, options.power, options.spread)
+        result.factors = factors_of(entries, columns, options.alpha, options.power, options.spread, bounds)
         result.cells = cells_of(result.measured, columns)
     result.evaluations = evaluations_of(entries, options.alpha)
     result.warned = [Warned("warning", "not one ruler", note) for note in metric.notes]
@@ -110,7 +112,7 @@ def _too_little_power(pairs: Sequence[Pair], options: Options) -> list[Warned]:
     return [Warned("note", "power", f"{text}; smaller ones would show with {', '.join(cures)}.")]
 
 
-def _pairs(values_SA: pd.DataFrame, arms: Sequence[Arm], options: Options) -> list[Pair]:
+def _pairs(values_SA: pd.DataFrame, arms: Sequence[Arm], options: Options, bounds: Bounds) -> list[Pair]:
     """All pairs, or all against the baseline; better arm first, and the baseline before all."""
     measured = [arm for arm in arms if arm.n]
     baseline = _baseline(arms, options.baseline) if options.baseline else None
@@ -123,7 +125,7 @@ def _pairs(values_SA: pd.DataFrame, arms: Sequence[Arm], options: Options) -> li
     for group in dict.fromkeys(arm.group for arm in measured):
         own = [arm.arm for arm in measured if arm.group == group]
         names = [(a.arm, b.arm) for a, b in wanted if a.group == b.group == group]
-        pairs += statistics.measure(values_SA[own], names, options.alpha, options.spread)
+        pairs += statistics.measure(values_SA[own], names, options.alpha, options.spread, bounds)
     statistics.correct(pairs, options.alpha, options.power)
     apart = [
         Pair(a.arm, b.arm, reason="not the same quantity: other data, tokenizer, masks or settings")

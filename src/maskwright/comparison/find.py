@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from maskwright.comparison.differences import said
 from maskwright.comparison.runs import MARKS, MISSING, Run, read_run
 from maskwright.errors import RecipeError
 from maskwright.tracking.jobs import rerun_command
-
-PLAN = "multirun.yaml"  # Hydra writes it when a multirun begins
+from maskwright.tracking.restart import PLAN, planned
 
 
 def find(paths: Sequence[str | Path]) -> list[Run]:
@@ -60,23 +56,6 @@ def _never_begun(plan: Path, runs: Sequence[Run]) -> list[Run]:
             command = rerun_command(folder, overrides)
             missing.append(Run(folder, MISSING, reason, command, overrides=overrides))
     return missing
-
-
-def planned(plan: Path) -> list[list[str]]:
-    """The overrides of every job of a multirun, from its multirun.yaml; empty for sweepers that choose as they go."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        hydra: Any = yaml.safe_load(plan.read_text(encoding="utf-8"))["hydra"]
-        if not hydra["sweeper"]["_target_"].endswith(".BasicSweeper"):
-            return []
-        words = [f"{key}={value}" for key, value in (hydra["sweeper"].get("params") or {}).items()]
-        parsed = OverridesParser.create().parse_overrides([*words, *hydra["overrides"]["task"]])
-        return BasicSweeper.split_arguments(parsed, None)[0]
-    except (OSError, KeyError, TypeError, yaml.YAMLError, HydraException):
-        return []
 
 
 def _natural(folder: Path) -> list[tuple[int, int, str]]:

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from maskwright.comparison.differences import flat
+from maskwright.comparison.reads import ASKED, READ, UNKNOWN, reads
 from maskwright.comparison.runs import Run
 from maskwright.errors import RecipeError
+from maskwright.tracking.direction import less_is_better
 
 DEFAULT = "ruler/loss"
 WORD_LEVEL = "word_bits_per_byte"  # words masked by character offsets: the same text whatever the tokenizer
 ANY_TOKENIZER = (WORD_LEVEL, "causal/bits_per_byte", "nats", "per_word", "nats_per_byte")  # ends of such names
 HIDES = ("masking", "rate", "corruption", "prediction", "loss_weight", "views")  # a run's own masks, on held-out rows
-LOWER = {
-    "loss", "nats", "perplexity", "ppl", "bits", "byte", "bpb", "mse", "rmse", "mae", "error", "brier", "ece",
-    "seconds", "flops", "heldout",
-}  # fmt: skip
-HIGHER = {
-    "accuracy", "acc", "f1", "auc", "auroc", "mcc", "matthews", "correlation", "spearman", "pearson", "ndcg", "mrr",
-    "map", "recall", "precision", "match", "em", "score", "mfu", "hits", "r2",
-}  # fmt: skip
 
 
 @dataclass
@@ -47,12 +41,13 @@ def direction(name: str, better: str | None = None) -> bool:
     """
     if better is not None:
         return better == "lower"
-    for word in reversed(re.split(r"[^a-z0-9]+", name.lower())):
-        if word in LOWER | HIGHER:
-            return word in LOWER
-    raise RecipeError(
-        f"whether more or less of {name} is better cannot be told from its name; add --better lower or --better higher."
-    )
+    lower = less_is_better(name)
+    if lower is None:
+        raise RecipeError(
+            f"whether more or less of {name} is better cannot be told from its name; add --better lower or --better "
+            "higher."
+        )
+    return lower
 
 
 def choose(runs: Sequence[Run], wanted: str | None = None, better: str | None = None) -> Metric:
@@ -74,7 +69,6 @@ def choose(runs: Sequence[Run], wanted: str | None = None, better: str | None = 
     groups, differing = _groups(runs, name)
     if not differing:
         return Metric(name, direction(name, better), groups, [])
-    what = " and ".join(differing)
     word = next((key for key in _shared(finished) if key.endswith(WORD_LEVEL)), None)
     if word and wanted is None and differing == ["tokenizer"]:
         note = f"The runs differ in tokenizer, so {name} is not the same quantity in all of them; compared by {word}."
@@ -85,15 +79,26 @@ def choose(runs: Sequence[Run], wanted: str | None = None, better: str | None = 
             "The runs differ in tokenizer: ruler/bits_per_byte is per byte of the same documents, but each tokenizer "
             "masks other characters of them, so small differences mean nothing."
         )
-        return Metric(name, direction(name, better), ["A" if group else "" for group in groups], [note])
-    cure = _cure(differing)
-    note = f"Runs that differ in {what} are not compared by {name}: it is another quantity in each group; {cure}."
-    return Metric(name, direction(name, better), groups, [note])
+        alike = _lettered([reads(run.facts.get("data", {})) if group else None for run, group in zip(runs, groups)])
+        if len(differs := alike[1]):
+            return Metric(name, direction(name, better), alike[0], [note, _apart(name, differs)])
+        return Metric(name, direction(name, better), alike[0], [note])
+    return Metric(name, direction(name, better), groups, [_apart(name, differing)])
+
+
+def _apart(name: str, differing: Sequence[str]) -> str:
+    what, cure = " and ".join(differing), _cure(differing)
+    return f"Runs that differ in {what} are not compared by {name}: it is another quantity in each group; {cure}."
 
 
 def _groups(runs: Sequence[Run], name: str) -> tuple[list[str], list[str]]:
     """A letter per run, and in which respects the groups differ."""
-    marks = [tuple(sorted(_marks(run, name).items())) if run.figure(name) is not None else None for run in runs]
+    return _lettered([_marks(run, name) if run.figure(name) is not None else None for run in runs])
+
+
+def _lettered(found: Sequence[Mapping[str, str] | None]) -> tuple[list[str], list[str]]:
+    """A letter for each run's marks ("" for none), equal where they are, and the marks that differ."""
+    marks = [None if one is None else tuple(sorted(one.items())) for one in found]
     kinds = list(dict.fromkeys(mark for mark in marks if mark is not None))
     letters = {
         kind: f"{chr(ord('A') + index % 26)}{index // 26 or ''}" for index, kind in enumerate(kinds)
@@ -109,6 +114,11 @@ def _groups(runs: Sequence[Run], name: str) -> tuple[list[str], list[str]]:
 def _cure(differing: Sequence[str]) -> str:
     if differing == ["tokenizer"]:
         return "measure them with the evaluation suite that masks words by character offsets"
+    if {ASKED, UNKNOWN} & set(differing):
+        return (
+            "a tokenizer that folds or does not know some of the text is asked for less; give all the same folding "
+            "(tokenizer.lowercase), or compare by tasks (--metric evaluation/...)"
+        )
     if set(differing) <= set(HIDES):
         return "ruler/loss hides the same tokens for all"
     if not {"corpus", "tokenizer", "held-out rows measured"} & set(differing):
@@ -126,7 +136,7 @@ def _marks(run: Run, name: str) -> dict[str, str]:
         return {}
     data = {"corpus": str(prints.get("corpus", "unknown"))}
     if name.endswith(WORD_LEVEL):
-        return data
+        return data | reads(run.facts.get("data", {}))
     own = "ruler/" not in name
     ruler = {"rows": config.get("heldout_rows")} if own else config.get("ruler", {})
     rows = ", ".join(f"{key} {value}" for key, value in ruler.items())
@@ -143,9 +153,11 @@ def _evaluation_marks(run: Run, suite: str, figure: str) -> dict[str, str]:
     own: Any = (run.config or {}).get("evaluation") or {}
     settings = kept.get("settings", (own.get("suites") or {}).get(suite.removeprefix("evaluation/"), {}))
     marks = {"evaluation.precision": str(kept.get("precision", "32"))}
-    words = {key: value for key, value in (facts.get("words") or {}).items() if key != "unknown_tokens"}
+    words = facts.get("words")  # of the ruler; a likelihood counts its words under this name
+    words = words if isinstance(words, Mapping) else {}
     if words and figure.endswith(ANY_TOKENIZER):
-        return marks | {f"evaluation's {key}": str(value) for key, value in words.items()}
+        said = {f"evaluation's {key}": str(value) for key, value in words.items() if key not in READ}
+        return marks | said | reads(words)
     marks |= {f"evaluation.{key}": str(value) for key, value in flat(settings).items()}
     if "corpus" not in facts:  # it brings its own data
         return marks
@@ -153,9 +165,9 @@ def _evaluation_marks(run: Run, suite: str, figure: str) -> dict[str, str]:
         "text": facts.get("text", words.get("text"))
     }
     marks |= {f"evaluation's {key}": str(value) for key, value in read.items()}
-    if not figure.endswith(ANY_TOKENIZER):
-        marks["tokenizer"] = str(run.facts.get("fingerprints", {}).get("tokenizer", "unknown"))
-    return marks
+    if figure.endswith(ANY_TOKENIZER):
+        return marks | reads(facts)
+    return marks | {"tokenizer": str(run.facts.get("fingerprints", {}).get("tokenizer", "unknown"))}
 
 
 def _shared(runs: Sequence[Run]) -> list[str]:

@@ -7,10 +7,10 @@ Shapes: T tokens of one document.
 
 from __future__ import annotations
 
-import multiprocessing
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,16 @@ from typing import Any
 import numpy as np
 
 from maskwright.data.document import Document, Side, Source
+from maskwright.data.flat import release
 from maskwright.data.progress import progress
-from maskwright.data.words import Segmenter, word_starts
+from maskwright.data.words import Rule, Segmenter, word_starts
+from maskwright.data.workers import pool
 from maskwright.errors import RecipeError
 
 _SMALL = 1 << 20  # tokens below which one process is quicker than several
+_HOLD = 1 << 21  # tokens after which the memory of what was read and written is given back
+_LONG = 1 << 22  # characters of a text from which on its words are marked in portions
+_SOLID_THEN_SPACE = re.compile(r"(?<=[!-~])[ \n]")
 
 
 class Annotator(ABC):
@@ -63,8 +68,27 @@ class Words(Annotator):
         return self.segmenter.settings()
 
     def mark(self, document: Document) -> np.ndarray:
+        if isinstance(self.segmenter, Rule) and len(document.text) > _LONG:
+            return self._in_portions(document)
         begins_C = self.segmenter.begins(document.text, document.fields)
         return word_starts(document.text, document.start_T, document.end_T, begins_C)
+
+    def _in_portions(self, document: Document) -> np.ndarray:
+        """Portions that end where a word does and no token goes on: arrays over all characters would be large."""
+        text, found, first, begin = document.text, [], 0, 0
+        while begin < len(text):
+            cut = _SOLID_THEN_SPACE.search(text, begin + _LONG)
+            end = cut.start() if cut else len(text)
+            behind = int(np.searchsorted(document.end_T, end, side="right")) if cut else len(document)
+            while behind < len(document) and document.start_T[behind] < end and cut:
+                cut = _SOLID_THEN_SPACE.search(text, end + 1)
+                end = cut.start() if cut else len(text)
+                behind = int(np.searchsorted(document.end_T, end, side="right")) if cut else len(document)
+            part, own = text[begin:end], slice(first, behind)
+            begins_C = self.segmenter.begins(part, document.fields)
+            found.append(word_starts(part, document.start_T[own] - begin, document.end_T[own] - begin, begins_C))
+            first, begin = behind, end
+        return np.concatenate(found)
 
 
 def mark_all(side: Side, annotators: Sequence[Annotator], places: Sequence[Path], processes: int, label: str) -> None:
@@ -79,14 +103,13 @@ def mark_all(side: Side, annotators: Sequence[Annotator], places: Sequence[Path]
     processes = 1 if side.tokens < _SMALL else max(1, min(processes, len(side)))
     runs = shards(side, 8 * processes if processes > 1 else 50)
     names = ", ".join(annotator.name for annotator in annotators)
-    with progress(f"annotate {label}: {names}", side.tokens) as advance:
+    with progress(f"annotate {label}: {names}", side.tokens, "tokens") as advance:
         if processes == 1:
             for first, last in runs:
                 advance(_mark(side, annotators, places, first, last))
             return
-        context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
-            tasks = [pool.submit(_mark, side, annotators, places, first, last) for first, last in runs]
+        with pool(processes) as workers:
+            tasks = [workers.submit(_mark, side, annotators, places, first, last) for first, last in runs]
             for task in as_completed(tasks):
                 advance(task.result())
 
@@ -94,7 +117,7 @@ def mark_all(side: Side, annotators: Sequence[Annotator], places: Sequence[Path]
 def _mark(side: Side, annotators: Sequence[Annotator], places: Sequence[Path], first: int, last: int) -> int:
     """Documents first..last - 1; returns their tokens."""
     outputs = [np.load(place, mmap_mode="r+") if side.tokens else np.load(place) for place in places]
-    done = 0
+    done = held = 0
     for number in range(first, last):
         document = side[number]
         begin = int(side.first_D[number])
@@ -103,7 +126,11 @@ def _mark(side: Side, annotators: Sequence[Annotator], places: Sequence[Path], f
             if len(values_T) != len(document):
                 raise RuntimeError(f"{annotator.name} marked {len(values_T)} of {len(document)} tokens.")
             output[begin : begin + len(document)] = values_T
-        done += len(document)
+        done, held = done + len(document), held + len(document)
+        if held > _HOLD or number == last - 1:
+            side.release()
+            release(places)
+            held = 0
     return done
 
 

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.data.flat import mapped
+from maskwright.data.flat import mapped, release
+from maskwright.data.texts import Texts
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
+
+_HOLD = 1 << 21  # tokens after which the memory of what was read is given back
 
 
 @dataclass
@@ -68,10 +70,8 @@ class Side:
         self._open()
 
     def _open(self) -> None:
-        from datasets import Dataset
-
         texts, tokens, words = self._paths
-        self._table: Dataset = Dataset.from_file(str(texts))
+        self._table = Texts(texts)
         self._number_D = mapped(tokens / "number.npy")  # where each document stands in the table
         self.length_D = mapped(tokens / "length.npy")
         self.first_D = np.cumsum(self.length_D, dtype=np.int64) - self.length_D
@@ -99,7 +99,7 @@ class Side:
 
     def values(self, column: str) -> list[Any]:
         """A column that the documents carry: one value a document, read without their text."""
-        values = self._table.select_columns([column])[column][:]
+        values = self._table.column(column, 0, len(self._table))
         return [values[number] for number in self._number_D.tolist()]
 
     def __getitem__(self, number: int) -> Document:
@@ -111,7 +111,21 @@ class Side:
         return Document(text, columns["ids"], columns["start"], columns["end"], begins, row)
 
     def __iter__(self) -> Iterator[Document]:
-        return (self[number] for number in range(len(self)))
+        held = 0
+        for number in range(len(self)):
+            document = self[number]
+            yield document
+            held += len(document)
+            if held > _HOLD:
+                self.release()
+                held = 0
+
+    def release(self) -> None:
+        """Give back the memory of what was read."""
+        words = [] if self._word is None else [self._word]
+        arrays = [*self._columns.values(), self._number_D, *words]
+        self._table.release()
+        release(array.filename for array in arrays if isinstance(array, np.memmap))
 
 
 @dataclass

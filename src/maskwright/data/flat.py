@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 _HEADER = 128  # bytes; the format pads with spaces
+_DONTNEED = 4  # of madvise(2)
 
 
 class Appending:
-    """A one-dimensional .npy file whose length is known only at the end."""
+    """A .npy file whose length is known only at the end. shape: of one item; () for a plain column."""
 
-    def __init__(self, path: Path, dtype: np.dtype | type) -> None:
-        self.path, self.dtype = path, np.dtype(dtype)
+    def __init__(self, path: Path, dtype: np.dtype | type, shape: tuple[int, ...] = ()) -> None:
+        self.path, self.dtype, self.shape = path, np.dtype(dtype), shape
         self.count = 0
         self._file = path.open("wb")
         self._file.write(b" " * _HEADER)
@@ -27,7 +31,8 @@ class Appending:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        described = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (self.count,)}
+        shape = (self.count, *self.shape)
+        described = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
         text = repr(described).encode("latin1")
         head = np.lib.format.magic(1, 0) + (_HEADER - 10).to_bytes(2, "little")
         self._file.seek(0)
@@ -41,3 +46,21 @@ def mapped(path: Path) -> np.ndarray:
         return np.load(path, mmap_mode="r")
     except ValueError:
         return np.load(path)
+
+
+def release(files: Iterable[str | Path]) -> None:
+    """Give back the memory that the pages of memory-mapped files took when they were read; they can be read again.
+
+    Without it a process that reads a file from end to end holds all of it. What was written to
+    a shared map stays with its file. Where the system does not list its maps (/proc), nothing happens.
+    """
+    wanted = {os.path.realpath(file) for file in files}
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as listed:
+            maps = [line.rstrip("\n").split(maxsplit=5) for line in listed]
+    except OSError:
+        return
+    for facts in maps:
+        if len(facts) == 6 and facts[5] in wanted and ("w" not in facts[1] or facts[1].endswith("s")):
+            first, last = (int(place, 16) for place in facts[0].split("-"))
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _DONTNEED)

@@ -166,8 +166,8 @@ def refuse_other_data(recorded: dict[str, str], now: dict[str, str]) -> None:
     changed = [name for name in recorded if recorded[name] != now.get(name)]
     if changed:
         raise Refused(
-            f"The run cannot go on: its {', '.join(changed)} changed since it began; put the old files back, or "
-            "start a new run with model.init_from=<run folder>."
+            f"The run cannot go on: its {', '.join(changed)} changed since it began; put the old files back (they may "
+            "lie elsewhere, under their own names), or start a new run with model.init_from=<run folder>."
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +15,7 @@ from maskwright.data.corpus import digest
 from maskwright.data.flat import mapped
 from maskwright.data.folders import folder_of
 from maskwright.data.pack import Packing, Plan
+from maskwright.data.progress import progress
 from maskwright.data.rows import Rows
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Packer:
             columns = {name: mapped(tokens / f"{name}.npy") for name in ("ids", "bytes")}
             ids = self.tokenizer
             special = {"bytes": (0, 0, 0), "ids": (ids.pad_token_id, ids.cls_token_id, ids.sep_token_id)}
-            row_files.write(new, self._plan(side, rule, grouped), rule.length, columns, special)
+            with progress(f"pack {side} rows of {rule.length}", len(columns["ids"]), "tokens") as advance:
+                row_files.write(new, self._plan(side, rule, grouped), rule.length, columns, special, advance=advance)
 
         place = folder_of(self.root / "rows" / key, build_text)
         folders = []
@@ -70,14 +72,15 @@ class Packer:
                 values = {annotator.name: mapped(column / side / f"{annotator.name}.npy")}
                 special = {annotator.name: (annotator.outside,) * 3}
                 plan = self._plan(side, rule, grouped)
-                row_files.write(new, plan, rule.length, values, special, with_document=False)
+                with progress(f"pack {side} {annotator.name}", len(values[annotator.name]), "tokens") as advance:
+                    row_files.write(new, plan, rule.length, values, special, with_document=False, advance=advance)
 
             folders.append(folder_of(self.root / "packed" / digest(key, column.name), build))
         return Packed(Rows(place, folders), key)
 
-    def _plan(self, side: str, rule: Packing, grouped: bool) -> Plan:
+    def _plan(self, side: str, rule: Packing, grouped: bool) -> Iterator[Plan]:
         prefix = self.tokens / side / "prefix.npy"
-        return rule.plan(
+        return rule.parts(
             mapped(self.tokens / side / "length.npy"),
             group_D=self.group_of[side] if grouped else None,
             groups=len(self.groups),

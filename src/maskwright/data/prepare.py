@@ -26,21 +26,27 @@ from maskwright.data.cleaning import Cleaning, Rewriting
 from maskwright.data.corpus import Corpus, cache_root, digest
 from maskwright.data.document import Side, Source
 from maskwright.data.flat import mapped
-from maskwright.data.folders import folder_of
+from maskwright.data.folders import folder_of, is_whole
 from maskwright.data.pack import Packing
 from maskwright.data.packed import VERSION, Packer
+from maskwright.data.progress import progress, say
 from maskwright.data.rows import Rows
+from maskwright.data.sample import sampled, training_sample
 from maskwright.data.split import split
+from maskwright.data.texts import Texts
+from maskwright.data.tokenizers import TrainedTokenizer, train_texts
 from maskwright.data.tokenizers import fingerprint as tokenizer_fingerprint
-from maskwright.data.tokenizers import train_texts
+from maskwright.data.tokenizers.folding import asked_for, folded
+from maskwright.data.tokenizers.reading import check_read
 from maskwright.data.tokens import tokenise
 from maskwright.data.words import Rule, Segmenter
 from maskwright.errors import RecipeError
+from maskwright.tokenids import table_rows, unknown_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-_TEXTS_VERSION = 1
+_TEXTS_VERSION = 2
 _SIDES = ("train", "heldout")
 _LEARNED = "cleaning.json"  # beside the texts: what the cleaning must know again
 
@@ -73,13 +79,16 @@ class Prepared:
 
     @property
     def summary(self) -> str:
-        """One line, as in `sotu: 236 + 13 documents, 2.5M + 0.2M tokens, 645 duplicate paragraphs removed`."""
+        """One line, as in `sotu: 236 + 13 documents, 2.5M + 0.2M tokens, 45 paragraphs removed that are held out`."""
         documents, tokens = self.report["documents"], self.report["tokens"]
         line = f"{self.report['corpus']}: {documents['train']:,} + {documents['heldout']:,} documents, "
         line += f"{_short(tokens['train'])} + {_short(tokens['heldout'])} tokens"
-        if self.report["duplicates"]:
-            line += f", {self.report['duplicates']:,} duplicate paragraphs removed"
-        return line
+        return line + _removed(self.report)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What metrics.json has of the text: the share of unknown tokens on each side."""
+        return {f"data/{side}_unknown_share": share for side, share in self.report["unknown_share"].items()}
 
     def save(self, path: Path) -> None:
         """Fingerprints and report as JSON."""
@@ -103,6 +112,8 @@ def prepare(
 ) -> Prepared:
     """Read, clean, split, tokenize, annotate and pack, or open what an earlier call left in the cache.
 
+    What is damaged or gone in the cache is made again.
+
     `train` and `heldout` are packed as `packing` says; `ruler` holds the held-out documents each on its own in rows of
     `ruler_length`, whatever the packing. columns: annotators, or `word`, the words of `words` (None: by rule). markers:
     special tokens that the tokenizer must have, beside those that `cleaning` writes. lengths: of further training rows,
@@ -120,14 +131,49 @@ def prepare(
     # Loader workers are forked later; without a choice of its own the library warns in each of them.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     root = Path(cache).expanduser() if cache else cache_root()
+
+    def attempt() -> Prepared:
+        return _prepared(
+            corpus, tokenizer, packing, ruler_length, resolved, root, cleaning, markers, processes, lengths
+        )
+
+    try:
+        return attempt()
+    except FileNotFoundError as error:  # somebody removed the cache between two stages
+        if str(root) not in str(error):
+            raise
+        say(f"the data cache {root} went away while it was in use; it is made again")
+    try:
+        return attempt()
+    except FileNotFoundError as error:
+        raise RecipeError(
+            f"the data cache {root} goes away while it is in use ({error}); see what removes it, or point "
+            "MASKWRIGHT_CACHE to another folder."
+        ) from error
+
+
+def _prepared(
+    corpus: Corpus,
+    tokenizer: TokenizerRecipe,
+    packing: Packing,
+    ruler_length: int,
+    resolved: Sequence[Sequence[Annotator]],
+    root: Path,
+    cleaning: Cleaning | None,
+    markers: tuple[str, ...],
+    processes: int,
+    lengths: Sequence[int],
+) -> Prepared:
+    annotators = [alike[0] for alike in resolved]
     texts, texts_key = texts_of(corpus, root, cleaning, processes)
     if cleaning:
         markers = (*cleaning.markers, *cleaning.tokens, *markers)
-    loaded = tokenizer.load(lambda: train_texts(texts), texts_key, root, tuple(dict.fromkeys(markers)))
+    with progress("make the tokenizer", None):
+        loaded = tokenizer.load(lambda: training_sample(texts), texts_key, root, tuple(dict.fromkeys(markers)))
     loaded.model_max_length = max(packing.length, ruler_length, *lengths)
     sha = tokenizer_fingerprint(loaded)
     tokens_key = digest("tokens", VERSION, texts.name, sha)
-    tokens = folder_of(root / "tokens" / tokens_key, lambda new: _tokenise(new, texts, loaded))
+    tokens = folder_of(root / "tokens" / tokens_key, lambda new: _tokenise(new, texts, loaded, processes))
     marked, source = _marked(resolved, texts, tokens, loaded, root, processes)
     groups, group_of = _groups(texts, tokens, corpus.group)
 
@@ -139,8 +185,14 @@ def prepare(
     keys |= {f"train of {length}": part.key for length, part in at.items() if length != packing.length}
     parts = {"train": at[packing.length].rows, "heldout": heldout.rows, "ruler": ruler.rows}
 
-    report = {"corpus": corpus.name} | _facts(texts) | {"tokens": _facts(tokens)["tokens"]}
-    report["notes"] = report["notes"] + _facts(tokens)["notes"]
+    report = {"corpus": corpus.name} | _facts(texts) | {"folded": folded(loaded)}
+    own = tokenizer.notes(loaded) if isinstance(tokenizer, TrainedTokenizer) else []
+    if isinstance(tokenizer, TrainedTokenizer) and (sample := sampled(texts)):
+        own.append(sample)
+    notes = [*report["notes"], *own, *_facts(tokens)["notes"]]
+    if report["folded"]:
+        notes.append(f"the tokenizer folds {' and '.join(report['folded'])}")
+    report |= _facts(tokens) | {"notes": notes}
     report["rows"] = {name: len(part) for name, part in parts.items()}
     return Prepared(
         tokenizer=loaded,
@@ -159,11 +211,19 @@ def texts_of(corpus: Corpus, cache: Path, cleaning: Cleaning | None = None, proc
     """The folder with both sides of the split, and a key of the text in it, whatever else the documents carry."""
     settings: list[dict[str, Any]] = [cleaning.settings()] if cleaning else []
     settings += [{"keep": corpus.keep}] if corpus.keep else []
+    settings += [{"duplicates": corpus.duplicates}]
     key = digest("texts", _TEXTS_VERSION, corpus.fingerprint(cache), corpus.heldout, *settings)
 
     def build(new: Path) -> None:
         rewriting = Rewriting(cleaning, new, processes) if cleaning else None
-        facts = split(corpus.documents(cache), corpus.heldout, new, corpus.keep, rewriting)
+        # What `datasets` keeps of its own goes by paths and times: it is used once, and never found again.
+        scratch = new / "reading"
+        with progress(f"read the documents of {corpus.name}", None):
+            documents = corpus.documents(scratch)
+        facts = split(documents, corpus.heldout, new, corpus.keep, rewriting, corpus.duplicates, processes)
+        facts["notes"] = [*corpus.notes, *facts["notes"]]
+        del documents
+        shutil.rmtree(scratch, ignore_errors=True)
         if cleaning:
             cleaning.rest()
             (new / _LEARNED).write_text(json.dumps(cleaning.learned()), encoding="utf-8")
@@ -232,7 +292,7 @@ def _marked(
 
 def _mark_missing(columns: list[tuple[Annotator, Path]], sides: dict[str, Side], processes: int) -> None:
     """Mark the columns that are not in the cache yet, all in one pass over the documents."""
-    missing = [(annotator, place) for annotator, place in columns if not place.exists()]
+    missing = [(annotator, place) for annotator, place in columns if not is_whole(place)]
     if not missing:
         return
 
@@ -244,10 +304,10 @@ def _mark_missing(columns: list[tuple[Annotator, Path]], sides: dict[str, Side],
                 targets.append(new / place.name / name / f"{annotator.name}.npy")
             mark_all(side, [annotator for annotator, _ in missing], targets, processes, f"{name} documents")
         for _, place in missing:
-            if not place.exists():  # another process may have been quicker
-                os.replace(new / place.name, place)
+            folder_of(place, lambda one, made=new / place.name: _moved(made, one))
 
     together = missing[0][1].parent / digest("pass", sorted(place.name for _, place in missing))
+    shutil.rmtree(together, ignore_errors=True)  # a process that was ended may have left it, its columns moved
     shutil.rmtree(folder_of(together, build), ignore_errors=True)
 
 
@@ -259,11 +319,10 @@ def _groups(texts: Path, tokens: Path, column: str | None) -> tuple[list[str], d
     """The sorted values of the column that rows are kept apart by, and by side the number of each document's value."""
     if column is None:
         return [], {}
-    from datasets import Dataset
-
     values = {}
     for side in _SIDES:
-        named = np.array([str(value) for value in Dataset.from_file(str(texts / f"{side}.arrow"))[column][:]])
+        there = Texts(texts / f"{side}.arrow")
+        named = np.array([str(value) for value in there.column(column, 0, len(there))])
         values[side] = named[mapped(tokens / side / "number.npy")]
     groups = np.unique(np.concatenate(list(values.values())))
     return groups.tolist(), {side: np.searchsorted(groups, named) for side, named in values.items()}
@@ -277,15 +336,37 @@ def _write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     (folder / "report.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
-def _tokenise(folder: Path, texts: Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    facts: dict[str, Any] = {"tokens": {}, "notes": []}
+def _moved(made: Path, place: Path) -> None:
+    """Move the contents of one folder to another."""
+    for path in made.iterdir():
+        os.replace(path, place / path.name)
+
+
+def _tokenise(folder: Path, texts: Path, tokenizer: PreTrainedTokenizerFast, processes: int) -> None:
+    facts: dict[str, Any] = {"tokens": {}, "unknown_share": {}, "unread_share": {}, "notes": []}
+    unknown, rows = unknown_id(tokenizer), table_rows(tokenizer)
     for side in _SIDES:
         (folder / side).mkdir()
-        total, empty = tokenise(folder / side, texts / f"{side}.arrow", tokenizer.backend_tokenizer, side)
-        facts["tokens"][side] = total
+        file = texts / f"{side}.arrow"
+        read, empty = tokenise(folder / side, file, tokenizer.backend_tokenizer, side, rows, unknown, processes)
+        facts["tokens"][side] = read.tokens
+        facts["unknown_share"][side], facts["unread_share"][side] = read.unknown_share, read.unread_share
+        facts["notes"] += check_read(read, side)
         if empty:
             facts["notes"].append(f"{empty} {side} documents have no token")
+    facts["characters"] = asked_for(tokenizer, train_texts(texts, "heldout"))
     _write_facts(folder, facts)
+
+
+def _removed(report: Mapping[str, Any]) -> str:
+    """What was taken out of train, for `summary`."""
+    if report["duplicates_by"] == "none":
+        return ", not compared for duplicates"
+    whole = report["duplicate_documents"]
+    counts = {"document": whole, "paragraph": report["duplicates"] - whole}
+    parts = [f"{count:,} {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count]
+    near = "nearly " if report["duplicates_by"] == "near" else ""
+    return f", {' and '.join(parts)} removed that {near}stand in held-out text too" if parts else ""
 
 
 def _short(count: int) -> str:

@@ -8,16 +8,19 @@ per annotation, such as `word` (True at the first token of every word and at eve
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from maskwright.data.flat import Appending, release
 from maskwright.data.pack import Plan
 
-_BLOCK = 1 << 22  # places filled at once
+_BLOCK = 1 << 20  # places filled at once
 
 
 class Rows:
@@ -77,29 +80,57 @@ def _facts(folder: Path) -> dict:
 
 def write(
     folder: Path,
-    plan: Plan,
+    plan: Plan | Iterable[Plan],
     length: int,
     columns: Mapping[str, np.ndarray],
     special: Mapping[str, tuple[int, int, int]],
     with_document: bool = True,
+    advance: Callable[[float], None] | None = None,
 ) -> None:
-    """Carry out a plan in `folder`.
+    """Carry out a plan, or its parts one after the other, in `folder`.
 
     `columns` are flat, one value per token of all documents; `special` gives each column's values at padding, [CLS]
     and [SEP]. A bool column marks the first token of units: the first token of a piece always starts one, because
-    packing may cut a unit. with_document: write the numbers of documents too, and count tokens and bytes.
+    packing may cut a unit. with_document: write the numbers of documents too, and count tokens and bytes. advance: is
+    told how many tokens were written.
     """
-    facts: dict = {"rows": plan.rows, "length": length, "longest": {}, "group_rows": plan.group_rows}
-    facts["grouped"] = bool(plan.groups)
-    facts["columns"] = [*columns, *(["document"] if with_document else [])]
-    outputs = {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", values.dtype, (plan.rows, length))
-        for name, values in columns.items()
-    }
-    if with_document:
-        outputs["document"] = np.lib.format.open_memmap(folder / "document.npy", "w+", np.uint16, (plan.rows, length))
-    step = max(1, _BLOCK // length)
+    kinds = {name: values.dtype for name, values in columns.items()}
+    kinds |= {"document": np.dtype(np.uint16)} if with_document else {}
+    facts: dict = {"rows": 0, "length": length, "longest": {}, "group_rows": [0], "columns": list(kinds)}
     tokens = 0
+    with ExitStack() as stack:
+        outputs = {
+            name: stack.enter_context(Appending(folder / f"{name}.npy", kind, (length,))) for name, kind in kinds.items()
+        }
+        for part in [plan] if isinstance(plan, Plan) else plan:
+            facts["rows"] += part.rows
+            facts["grouped"] = bool(part.groups)
+            facts["group_rows"] = [a + b for a, b in zip_longest(facts["group_rows"], part.group_rows, fillvalue=0)]
+            for filled in _blocks(part, length, columns, special, facts["longest"]):
+                for name, output in outputs.items():
+                    output.append(filled[name].reshape(-1, length))
+                written = int(np.count_nonzero(filled["document"]))
+                tokens += written
+                release(values.filename for values in columns.values() if isinstance(values, np.memmap))
+                if advance:
+                    advance(written)
+    if with_document:
+        facts |= {"tokens": tokens, "bytes_total": _sum(columns["bytes"])}
+    (folder / "rows.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def _blocks(
+    plan: Plan,
+    length: int,
+    columns: Mapping[str, np.ndarray],
+    special: Mapping[str, tuple[int, int, int]],
+    longest: dict[str, int],
+) -> Iterator[dict[str, np.ndarray]]:
+    """The places of some rows at once, one after the other: the values of each column, and of `document`.
+
+    longest: is kept up to date with the tokens of each column's longest unit.
+    """
+    step = max(1, _BLOCK // length)
     for first in range(0, plan.rows, step):
         block = slice(first, min(first + step, plan.rows))
         pieces = slice(*np.searchsorted(plan.row_P, (block.start, block.stop)))
@@ -110,28 +141,30 @@ def write(
         place = np.repeat(place_P, size_P) + shift
         source = np.repeat(plan.source_P[pieces], size_P) + shift
         place_S = (plan.row_S[marks] - first) * length + plan.column_S[marks]
-        is_sep_S = plan.is_sep_S[marks]
 
         document = np.zeros((block.stop - first) * length, dtype=np.uint16)
         document[place] = np.repeat(plan.document_P[pieces], size_P)
         document[place_S] = plan.document_S[marks]
-        if with_document:
-            outputs["document"][block] = document.reshape(-1, length)
-        tokens += int(np.count_nonzero(document))
+        found = {"document": document}
         for name, values in columns.items():
             pad, cls, sep = special[name]
             filled = np.full(document.shape, pad, dtype=values.dtype)
             filled[place] = values[source]
-            filled[place_S] = np.where(is_sep_S, sep, cls)
+            filled[place_S] = np.where(plan.is_sep_S[marks], sep, cls)
             if values.dtype == bool:
                 filled[place_P] = True
-                facts["longest"][name] = max(facts["longest"].get(name, 1), _longest(filled, document, length))
-            outputs[name][block] = filled.reshape(-1, length)
-    for output in outputs.values():
-        output.flush()
-    if with_document:
-        facts |= {"tokens": tokens, "bytes_total": int(columns["bytes"].sum(dtype=np.int64))}
-    (folder / "rows.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+                longest[name] = max(longest.get(name, 1), _longest(filled, document, length))
+            found[name] = filled
+        yield found
+
+
+def _sum(values: np.ndarray) -> int:
+    """The sum of a long column, which is read in portions."""
+    total = 0
+    for first in range(0, len(values), _BLOCK):
+        total += int(values[first : first + _BLOCK].sum(dtype=np.int64))
+        release([values.filename] if isinstance(values, np.memmap) else [])
+    return total
 
 
 def _longest(starts: np.ndarray, document: np.ndarray, length: int) -> int:

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from maskwright.data.duplicates import is_aligned, without_repeated
+from maskwright.data.duplicates import Cleared, Heldout, is_aligned
+from maskwright.data.progress import progress
+from maskwright.data.texts import Writing, portions
+from maskwright.data.workers import in_order
 from maskwright.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -25,15 +31,11 @@ PREFIX = "prefix_characters"  # column of the texts: characters that stand in fr
 class Rewriter(Protocol):
     """What a cleaning does to the documents of one corpus.
 
-    train_only: held-out documents keep their text. exact: texts that differ in case, digits or punctuation are not the
-    same. prefixes: see `Cleaning`.
+    train_only: held-out documents keep their text. prefixes: see `Cleaning`.
     """
 
     @property
     def train_only(self) -> bool: ...
-
-    @property
-    def exact(self) -> bool: ...
 
     @property
     def prefixes(self) -> bool: ...
@@ -56,81 +58,201 @@ def split(
     folder: Path,
     keep: Mapping[str, list[str]] | None = None,
     rewriter: Rewriter | None = None,
+    duplicates: str = "exact",
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Write `train.arrow` and `heldout.arrow` to `folder`; returns the report.
 
     Which documents are held out is decided first, so that it is the same for every part of a corpus and every
-    cleaning of it. keep: by column the values of the documents to use. Columns written: text, document, those that
-    the documents carry, and `prefix_characters` where a cleaning writes one. The report counts documents, their
-    `pieces` where they are cut, bytes, the paragraphs removed from train (`duplicates`) and their bytes, and has
-    notes in plain words about anything unusual.
+    cleaning of it. keep: by column the values of the documents to use. duplicates: what is removed from train because
+    it stands in the held-out documents: `exact`, `near` or `none`, see `duplicates.py`. Columns written: text,
+    document, those that the documents carry, and `prefix_characters` where a cleaning writes one. The report counts
+    documents, their `pieces` where they are cut, bytes, the documents and paragraphs removed from train (`duplicates`,
+    `duplicate_documents` of them whole) and their bytes, and has notes in plain words about anything unusual.
     """
     report: dict[str, Any] = {"notes": []}
-    documents = _filled(documents, report["notes"])
-    if len(documents) == 1 and not any(is_aligned(feature) for feature in documents.features.values()):
-        documents = _blocks(documents[0], share)
+    there_D, size_D = _survey(documents)
+    _count_empty(there_D, report["notes"])
+    if there_D.sum() == 1 and not any(is_aligned(feature) for feature in documents.features.values()):
+        documents = _blocks(documents[int(np.flatnonzero(there_D)[0])], share)
         report["notes"].append(f"one document only: it was cut into {len(documents)} blocks, some of them held out")
-    sizes = [len(text) for batch in documents.iter(1000) for text in batch["text"]]
-    chosen = heldout_documents(documents["document"][:], sizes, share)
+        there_D, size_D = _survey(documents)
+    ids = (name for name, there in zip(_values(documents, "document"), there_D) if there)
+    heldout_D = np.zeros(len(there_D), dtype=bool)
+    heldout_D[there_D] = heldout_documents(ids, size_D[there_D], share)
     if keep:
-        among = _kept(documents, keep)
-        documents, chosen = documents.select(among), chosen[among]
-    if chosen.all() or not chosen.any():
-        side = "held-out" if chosen.all() else "training"
+        there_D &= _kept(documents, keep, there_D)
+    train, heldout = _Part(documents, there_D & ~heldout_D), _Part(documents, there_D & heldout_D)
+    if not train.D.any() or not heldout.D.any():
+        side = "training" if train.D.any() else "held-out"
         raise RecipeError(f"data.keep leaves {side} documents only; keep more, or change data.heldout.")
-    train, heldout = documents.select(np.flatnonzero(~chosen)), documents.select(np.flatnonzero(chosen))
-    exact = rewriter is not None and rewriter.exact
+    del there_D, heldout_D, size_D
+    removing = _Removing(duplicates, processes, report)
     if rewriter is not None:
         if rewriter.train_only:  # a paragraph could not be told from a held-out one once it is rewritten
-            train = without_repeated(train, heldout, folder / "first.arrow", exact, report)
-        rewriter.learn(train if rewriter.train_only else documents)
-        train = _filled(rewriter.rewritten(train, "train"), report["notes"])
-        heldout = _filled(rewriter.rewritten(heldout, "heldout"), report["notes"])
-    train = without_repeated(train, heldout, folder / "full.arrow", exact, report)
-    parts = {"train": train, "heldout": heldout}
-    for name, part in parts.items():
-        parts[name] = part.map(
-            _cut,
-            batched=True,
-            batch_size=200,
-            fn_kwargs={"rewriter": rewriter},
-            writer_batch_size=200,
-            new_fingerprint=name,
-            cache_file_name=str(folder / f"{name}.arrow"),
-            desc=f"write {name} documents",
-        )
-    report["documents"] = {"train": len(train), "heldout": len(heldout)}
-    pieces = {name: len(part) for name, part in parts.items()}
-    if pieces != report["documents"]:
-        report["pieces"] = pieces
+            with Writing(folder / "first.arrow", documents.features) as first:
+                for table in removing(train, heldout):
+                    first.table(table)
+            train = _Part(_opened(folder / "first.arrow"))
+        rewriter.learn(train.dataset() if rewriter.train_only else documents.select(np.flatnonzero(train.D | heldout.D)))
+        train = _rewritten(train, rewriter, "train", report)
+        heldout = _rewritten(heldout, rewriter, "heldout", report)
+    report["documents"] = {
+        "train": _write(folder / "train.arrow", train, removing(train, heldout), rewriter, "train", report),
+        "heldout": _write(folder / "heldout.arrow", heldout, heldout, rewriter, "heldout", report),
+    }
+    if report["pieces"] == report["documents"]:
+        del report["pieces"]
     del train, heldout, documents
     for file in folder.glob("*.arrow"):
-        if file.stem not in parts:
+        if file.stem not in ("train", "heldout"):
             file.unlink()
-    report["bytes"] = {name: _bytes(part) for name, part in parts.items()}
     return report
 
 
-def heldout_documents(ids: list[str], sizes: list[int], share: float) -> np.ndarray:
+class _Part:
+    """Some documents of a dataset. D: which, bool; None: all."""
+
+    def __init__(self, documents: Dataset, chosen_D: np.ndarray | None = None) -> None:
+        self.documents = documents
+        self.D = np.ones(len(documents), dtype=bool) if chosen_D is None else chosen_D
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        for first, table in portions(self.documents):
+            chosen = self.D[first : first + len(table)]
+            if chosen.any():
+                yield table if chosen.all() else table.filter(pa.array(chosen))
+
+    def dataset(self) -> Dataset:
+        return self.documents if self.D.all() else self.documents.select(np.flatnonzero(self.D))
+
+
+class _Removing:
+    """Removes from training documents what is held out, and adds up what it removed in the report."""
+
+    def __init__(self, kind: str, processes: int, report: dict[str, Any]) -> None:
+        self.kind, self.processes, self.report = kind, processes, report
+        report |= {"duplicates_by": kind, "duplicates": 0, "duplicate_documents": 0, "duplicate_bytes": 0}
+
+    def __call__(self, train: _Part, heldout: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The training documents that stay, in tables. Raises RecipeError when none does."""
+        if self.kind == "none":
+            yield from train
+            return
+        aligned = [name for name, feature in train.documents.features.items() if is_aligned(feature)]
+        note = f"{', '.join(aligned)} counts places: only whole training documents that repeat were removed"
+        if aligned and note not in self.report["notes"]:
+            self.report["notes"].append(note)
+        known = Heldout(near=self.kind == "near")
+        for table in heldout:
+            for text in table["text"].to_pylist():
+                known.add(text)
+        waiting: deque[pa.Table] = deque()
+
+        def tasks() -> Iterator[list[str]]:
+            for table in train:
+                waiting.append(table)
+                yield table["text"].to_pylist()
+
+        stayed = False
+        # Near ones take a hundred times the work of exact ones, which a single process does as fast as it reads.
+        processes = self.processes if self.kind == "near" else 1
+        for cleared in in_order(_cleared, tasks(), processes, _know, (known, bool(aligned))):
+            table = self._without(waiting.popleft(), cleared)
+            if len(table):
+                stayed = True
+                yield table
+        _know(None, False)
+        if not stayed:
+            raise RecipeError(
+                "every training document also stands in the held-out documents; give more varied text, or set "
+                "data.duplicates=none to compare nothing."
+            )
+
+    def _without(self, table: pa.Table, cleared: Sequence[Cleared]) -> pa.Table:
+        if not any(one.whole or one.paragraphs for one in cleared):
+            return table
+        before = pc.sum(pc.binary_length(table["text"])).as_py()
+        place = table.column_names.index("text")
+        table = table.set_column(place, table.field(place), pa.array([one.text for one in cleared], table.field(place).type))
+        table = table.filter(pa.array([not one.whole for one in cleared]))
+        whole = sum(one.whole for one in cleared)
+        self.report["duplicates"] += whole + sum(one.paragraphs for one in cleared)
+        self.report["duplicate_documents"] += whole
+        self.report["duplicate_bytes"] += before - (pc.sum(pc.binary_length(table["text"])).as_py() or 0)
+        return table
+
+
+_known: tuple[Heldout | None, bool] = (None, False)  # of this process: what `_cleared` compares with
+
+
+def _know(heldout: Heldout | None, whole_only: bool) -> None:
+    global _known
+    _known = (heldout, whole_only)
+
+
+def _cleared(texts: list[str]) -> list[Cleared]:
+    heldout, whole_only = _known
+    assert heldout is not None
+    return [heldout.cleared(text, whole_only) for text in texts]
+
+
+def _write(
+    place: Path, part: _Part, tables: Iterable[pa.Table], rewriter: Rewriter | None, side: str, report: dict[str, Any]
+) -> int:
+    """Write one side of the split, in pieces where the rewriter cuts; returns its documents."""
+    from datasets import Value
+
+    features = part.documents.features.copy()
+    if rewriter is not None and rewriter.prefixes:
+        features[PREFIX] = Value("int64")
+    count = 0
+    with Writing(place, features) as writing, progress(f"write {side} documents", int(part.D.sum())) as advance:
+        for table in tables:
+            if rewriter is None:
+                writing.table(table)
+            else:
+                writing.columns(_cut(table.to_pydict(), rewriter))
+            count += len(table)
+            advance(len(table))
+    report.setdefault("pieces", {})[side] = writing.documents
+    report.setdefault("bytes", {})[side] = writing.bytes
+    return count
+
+
+def _rewritten(part: _Part, rewriter: Rewriter, side: str, report: dict[str, Any]) -> _Part:
+    documents = rewriter.rewritten(part.dataset(), side)
+    there_D, _ = _survey(documents)
+    _count_empty(there_D, report["notes"])
+    return _Part(documents, there_D)
+
+
+def _opened(path: Path) -> Dataset:
+    from datasets import Dataset
+
+    return Dataset.from_file(str(path))
+
+
+def heldout_documents(ids: Iterable[str], sizes: Sequence[int] | np.ndarray, share: float) -> np.ndarray:
     """True for held-out documents, bool [D]: those whose ids hash lowest, a `share` of them and at least one.
 
     A document with more than half of all text stays in train.
     """
-    place = [int.from_bytes(hashlib.blake2b(f"heldout {name}".encode(), digest_size=8).digest(), "big") for name in ids]
-    order = np.argsort(np.array(place, dtype=np.uint64), kind="stable")
-    order = order[np.array(sizes)[order] * 2 <= sum(sizes)]
-    if len(ids) < 2 or not len(order):
+    size_D = np.asarray(sizes)
+    hashes = (hashlib.blake2b(f"heldout {name}".encode(), digest_size=8).digest() for name in ids)
+    place_D = np.fromiter((int.from_bytes(value, "big") for value in hashes), dtype=np.uint64, count=len(size_D))
+    order = np.argsort(place_D, kind="stable")
+    order = order[size_D[order] * 2 <= size_D.sum()]
+    if len(size_D) < 2 or not len(order):
         raise RecipeError("the data has fewer than 2 documents, none of which can be held out; give more text.")
-    count = min(max(1, math.ceil(share * len(ids) - 1e-9)), len(ids) - 1)
-    chosen = np.zeros(len(ids), dtype=bool)
-    chosen[order[:count]] = True
-    return chosen
+    count = min(max(1, math.ceil(share * len(size_D) - 1e-9)), len(size_D) - 1)
+    chosen_D = np.zeros(len(size_D), dtype=bool)
+    chosen_D[order[:count]] = True
+    return chosen_D
 
 
-def _cut(batch: dict[str, list], rewriter: Rewriter | None) -> dict[str, list]:
-    """Each document as it is, or its pieces with the other columns of their document and numbered ids."""
-    if rewriter is None:
-        return batch
+def _cut(batch: dict[str, list], rewriter: Rewriter) -> dict[str, list]:
+    """The pieces of each document with the other columns of their document and numbered ids."""
     out: dict[str, list] = {name: [] for name in [*batch, *([PREFIX] if rewriter.prefixes else [])]}
     for values in zip(*batch.values()):
         fields = dict(zip(batch, values))
@@ -144,38 +266,50 @@ def _cut(batch: dict[str, list], rewriter: Rewriter | None) -> dict[str, list]:
     return out
 
 
-def _bytes(part: Dataset) -> int:
-    return sum(len(text.encode()) for batch in part.iter(1000) for text in batch["text"])
+def _survey(documents: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Which documents hold more than white space, bool [D], and how many characters they have, int64 [D].
 
-
-def _filled(documents: Dataset, notes: list[str]) -> Dataset:
-    """The documents that hold more than white space."""
-    filled = [bool(text and text.strip()) for batch in documents.iter(1000) for text in batch["text"]]
-    if not any(filled):
+    Raises RecipeError when none holds any.
+    """
+    there_D, size_D = np.zeros(len(documents), dtype=bool), np.zeros(len(documents), dtype=np.int64)
+    for first, table in portions(documents, ["text"]):
+        part = slice(first, first + len(table))
+        there_D[part] = [bool(text) and not text.isspace() for text in table["text"].to_pylist()]
+        size_D[part] = pc.fill_null(pc.utf8_length(table["text"]), 0).to_numpy()
+    if not there_D.any():
         raise RecipeError("the data holds no text; give files or rows that are not empty.")
-    if all(filled):
-        return documents
-    notes.append(f"{len(filled) - sum(filled)} empty documents left out")
-    return documents.select(np.flatnonzero(filled))
+    return there_D, size_D
 
 
-def _kept(documents: Dataset, keep: Mapping[str, list[str]]) -> np.ndarray:
-    """The numbers of the documents whose columns have one of the values named for them.
+def _count_empty(there_D: np.ndarray, notes: list[str]) -> None:
+    if not there_D.all():
+        notes.append(f"{np.count_nonzero(~there_D)} empty documents left out")
+
+
+def _values(documents: Dataset, column: str) -> Iterator[Any]:
+    for _, table in portions(documents, [column]):
+        yield from table[column].to_pylist()
+
+
+def _kept(documents: Dataset, keep: Mapping[str, list[str]], there_D: np.ndarray) -> np.ndarray:
+    """Those of the documents `there_D` whose columns have one of the values named for them, bool [D].
 
     Raises RecipeError for a value that no document has.
     """
-    there = np.ones(len(documents), dtype=bool)
+    kept_D = there_D.copy()
     for column, values in keep.items():
-        found = np.array([str(value) for value in documents[column][:]])
-        names = np.unique(found).tolist()
+        wanted, names = set(values), set[str]()
+        for number, value in enumerate(_values(documents, column)):
+            if there_D[number]:
+                names.add(str(value))
+                kept_D[number] &= str(value) in wanted
         missing = [value for value in values if value not in names]
         if missing:
-            some = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+            some = ", ".join(sorted(names)[:20]) + (", ..." if len(names) > 20 else "")
             raise RecipeError(f"data.keep: no document has {column}={missing[0]}; they have {some}.")
-        there &= np.isin(found, values)
-    if not there.any():
+    if not kept_D.any():
         raise RecipeError(f"data.keep: no document has all of {', '.join(keep)} as asked for; ask for less.")
-    return np.flatnonzero(there)
+    return kept_D
 
 
 def _blocks(document: dict[str, str], share: float) -> Dataset:

@@ -9,15 +9,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from maskwright.data.corpus import TextFiles, digest, generated
+from maskwright.data.corpus import digest
+from maskwright.data.reading import kind_of, lines, shown
+from maskwright.data.stored import Notes, Read, stored
+from maskwright.data.textfiles import TextFiles
 from maskwright.errors import RecipeError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_VERSION = 1
+_VERSION = 2
 _NAMES = {"form": 1, "lemma": 2, "upos": 3, "xpos": 4, "deprel": 7}  # of CoNLL-U's columns; 9 is MISC
 _CONLLU = (".conllu", ".conll-u")
 _DOCUMENTS = ("sentence", "document", "file")
@@ -50,7 +53,7 @@ class _Block:
 class ConllFiles(TextFiles):
     """Files of words with tags, `.conllu` or other columns.
 
-    files: a path, a glob or a list of them, also compressed. word, tag: columns, counted from 0 (from the last: -1),
+    files: a path, a folder, a pattern or a list of them, also compressed. word, tag: columns, counted from 0 (from the last: -1),
     or in CoNLL-U by name: form, lemma, upos, xpos, deprel. None: `form` and `upos` in .conllu files, else the first and
     the last column. document: what is one: a `sentence`, a `document` (from `# newdoc` or -DOCSTART- to the next), or a
     `file`. spaced: whether a space stands behind a word of which the file does not say; CoNLL-U says it.
@@ -63,18 +66,23 @@ class ConllFiles(TextFiles):
 
     def __init__(
         self,
-        files: str | Iterable[str] | None = None,
+        files: str | Sequence[str] | None = None,
         word: str | int | None = None,
         tag: str | int | None = None,
-        document: str = "sentence",
+        document: Literal["sentence", "document", "file"] = "sentence",
         spaced: bool = True,
+        encoding: str = "utf-8",
         heldout: float = 0.05,
-        columns: Iterable[str] = ("words", "tags"),
+        columns: Sequence[str] = ("words", "tags"),
         group: str | None = None,
         balance: float = 1.0,
         keep: Mapping[str, Any] | None = None,
+        duplicates: Literal["exact", "near", "none"] = "exact",
     ) -> None:
-        super().__init__(files, heldout=heldout, columns=columns, group=group, balance=balance, keep=keep)
+        super().__init__(
+            files, encoding=encoding, heldout=heldout, columns=columns, group=group, balance=balance, keep=keep,
+            duplicates=duplicates,
+        )
         for setting, value in (("word", word), ("tag", tag)):
             if isinstance(value, bool) or (isinstance(value, str) and value not in _NAMES):
                 raise RecipeError(
@@ -92,25 +100,33 @@ class ConllFiles(TextFiles):
         return digest("conll", _VERSION, super().fingerprint(cache), self.word, self.tag, self.unit, self.spaced)
 
     def documents(self, cache: Path) -> Dataset:
-        from datasets import Features, Value
+        import pyarrow as pa
 
-        place: dict[str, Any] = {"start": Value("int64"), "end": Value("int64")}
-        kinds: dict[str, Any] = {
-            "words": [place],
-            "tags": [{**place, "type": Value("string")}],
-            "file": Value("string"),
+        place = [("start", pa.int64()), ("end", pa.int64())]
+        types = {
+            "words": pa.list_(pa.struct(place)),
+            "tags": pa.list_(pa.struct([*place, ("type", pa.string())])),
+            "file": pa.string(),
         }
-        features = {"text": Value("string"), "document": Value("string")} | {name: kinds[name] for name in self.columns}
-        return generated(self._rows, digest(self.fingerprint(cache), self.columns), cache, Features(features))
+        key = digest(self.fingerprint(cache), self.columns)
+        matched = self.found()
+        table, notes = stored(self._rows, key, cache, self.columns, types)
+        self.notes = [*matched.notes(), *notes]
+        return table
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _takes(self, path: Path) -> bool:
+        return kind_of(path, self.how) == "conll"
+
+    def _rows(self, notes: Notes) -> Iterator[Read]:
         for name, path in self.named_paths():
             for number, blocks in enumerate(self._grouped(self._blocks(path))):
                 text, words, tags = _put_together(blocks)
                 values = {"words": words, "tags": tags, "file": name}
                 document = name if self.unit == "file" else f"{name}:{number}"
                 if text:
-                    yield {"text": text, "document": document, **{column: values[column] for column in self.columns}}
+                    yield Read(text, document, tuple(values[column] for column in self.columns), shown(path))
+                else:
+                    notes.count("{n} empty document{s} left out")
 
     def _grouped(self, blocks: Iterable[_Block]) -> Iterator[list[_Block]]:
         """The blocks of each document."""
@@ -126,7 +142,7 @@ class ConllFiles(TextFiles):
     def _blocks(self, path: Path) -> Iterator[_Block]:
         conllu = any(suffix in _CONLLU for suffix in path.suffixes)
         block = _Block(first=True)
-        for number, line in enumerate(next(self._read(path)).splitlines(), 1):
+        for number, line in enumerate(lines(path, self.how), 1):
             if not line.strip():
                 if block.lines:
                     yield self._read_block(block, path, conllu)
@@ -146,10 +162,10 @@ class ConllFiles(TextFiles):
             row = line.split("\t") if conllu or "\t" in line else line.split()
             if conllu and len(row) < 10:
                 raise RecipeError(
-                    f"data.files: {path}, line {number} has {len(row)} columns, and CoNLL-U has 10, parted by tabs; "
+                    f"data.files: {shown(path)}, line {number} has {len(row)} columns, and CoNLL-U has 10, parted by tabs; "
                     "mend the file."
                 )
-            rows.append((f"{path}, line {number}", row))
+            rows.append((f"{shown(path)}, line {number}", row))
         block.words = list(self._of_treebank(rows) if conllu else self._of_columns(rows))
         return block
 

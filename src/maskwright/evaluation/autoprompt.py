@@ -26,6 +26,7 @@ from maskwright.evaluation.tasks import Example, Task, make
 from maskwright.evaluation.tools import Tools
 from maskwright.evaluation.verbalizer import given, searched
 from maskwright.masking.noise import stream_id, uniform
+from maskwright.tokenids import is_token_V, table_rows
 
 SCORES = ("accuracy", "likelihood")
 
@@ -126,7 +127,7 @@ class AutoPrompt(Suite):
         output_VE = projection(prompted.network).weight.detach().float()
         allowed_V = torch.ones(len(output_VE), dtype=torch.bool)
         allowed_V[sorted(special)] = False
-        allowed_V[len(tokenizer) :] = False
+        allowed_V &= torch.from_numpy(is_token_V(tokenizer, len(allowed_V)))
         return searched(*prompted.states(train), output_VE.cpu().numpy(), allowed_V.numpy(), self.label_words)
 
     def search(
@@ -226,9 +227,12 @@ def _special(subject: Subject) -> set[int]:
 
 def _allowed(subject: Subject, banned: set[int], capitals: bool) -> Tensor:
     """Which tokens may be triggers: bool [V]. Raises RecipeError when none may."""
-    size = min(len(subject.tokenizer), subject.network.config.vocab_size)
+    size = min(table_rows(subject.tokenizer), subject.network.config.vocab_size)
+    there_V = is_token_V(subject.tokenizer, size)
     texts = subject.tokenizer.backend_tokenizer.decode_batch([[n] for n in range(size)], skip_special_tokens=False)
-    open_to = [n not in banned and (capitals or not text.strip()[:1].isupper()) for n, text in enumerate(texts)]
+    open_to = [
+        there_V[n] and n not in banned and (capitals or not text.strip()[:1].isupper()) for n, text in enumerate(texts)
+    ]
     allowed_V = torch.zeros(subject.network.hf.get_input_embeddings().num_embeddings, dtype=torch.bool)
     allowed_V[:size] = torch.tensor(open_to)
     if not allowed_V.any():

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from maskwright.data.tokenizers.reading import encodings
 from maskwright.errors import RecipeError
 from maskwright.evaluation.tasks import Encode
 
@@ -98,9 +99,9 @@ class ClozeEncoder:
     def __call__(self, rows: Sequence[Sequence[str]]) -> list[Prompt]:
         """One prompt for each row of texts."""
         runs = [run for texts in rows for run in self.template.runs(texts)]
-        encodings = self.backend.encode_batch([run for run, _ in runs], add_special_tokens=False)
+        found = encodings(self.backend, [run for run, _ in runs])
         size = len(self.template.places) + 1
-        pieces = [(encoding, spans) for encoding, (_, spans) in zip(encodings, runs)]
+        pieces = [(encoding, spans) for encoding, (_, spans) in zip(found, runs)]
         return [self._prompt(pieces[first : first + size]) for first in range(0, len(pieces), size)]
 
     def _prompt(self, pieces: Sequence[tuple[Any, Sequence[tuple[int, int, int]]]]) -> Prompt:

@@ -11,6 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 import maskwright
+from maskwright.config.build import build
+from maskwright.config.settings import Evaluate, check_settings
 from maskwright.errors import RecipeError
 from maskwright.evaluation import results
 from maskwright.evaluation.heldout import HeldOut
@@ -23,7 +25,6 @@ from maskwright.tracking.console import compact, duration
 from maskwright.tracking.run import git_commit
 from maskwright.tracking.secrets import without_secrets
 from maskwright.training.hardware import Hardware
-from maskwright.training.recipe import build
 from maskwright.training.run import quiet
 
 
@@ -34,11 +35,12 @@ def evaluate(cfg: DictConfig, choices: Mapping[str, str], folder: Path) -> Resul
     """
     began = time.perf_counter()
     quiet()
+    check_settings(cfg, Evaluate)
     if not cfg.run:
         raise RecipeError(
             "run is not set; name a run's folder, an export or a hub name, as in run=outputs/<day>/<time>."
         )
-    suite: Suite = build(cfg, "evaluation")
+    suite: Suite = build(cfg, "evaluation", kind=Suite)
     name = cfg.name or choices.get("evaluation", suite.name)
     chosen = Hardware(accelerator=cfg.device, precision=cfg.precision, threads=cfg.threads).resolve()
     chosen.apply()

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from maskwright.data.tokens import encoded
+from maskwright.data.encode import encoded
 from maskwright.data.words import word_spans
 from maskwright.errors import RecipeError
 from maskwright.evaluation.heads import logits_at
 from maskwright.evaluation.tools import Tools, reading
 from maskwright.masking.noise import stream_id, uniform_at
+from maskwright.tokenids import is_token_V
 
 if TYPE_CHECKING:
     from maskwright.data.cleaning.recover import Hole
@@ -143,6 +144,10 @@ class _Writer:
         read = []
         for number, (id_T, start_T, end_T) in zip(numbers, encoded([texts[n] for n in numbers], self.backend)):
             first_P = np.searchsorted(end_T, [hole[0] for hole in holes[number]], side="right")
+            # a word brings its own space: none is left before its mask where the word that stands there has it apart
+            before_P = np.maximum(first_P - 1, 0)
+            lone = [texts[number][start:end] == " " for start, end in zip(start_T[before_P], end_T[before_P])]
+            first_P = first_P - ((first_P > 0) & np.array(lone))
             behind_P = np.searchsorted(start_T, [hole[1] for hole in holes[number]], side="left")
             parts: list[np.ndarray] = []
             place, at, length = [], 0, 0
@@ -211,7 +216,7 @@ class _Writer:
     def _words(self) -> Iterator[tuple[int, str]]:
         """The tokens that are a whole word behind a space, with the word."""
         special = set(self.tokenizer.all_special_ids)
-        tokens = [token for token in range(len(self.tokenizer)) if token not in special]
+        tokens = [token for token in np.flatnonzero(is_token_V(self.tokenizer)).tolist() if token not in special]
         words = [word.strip() for word in self.tokenizer.batch_decode([[token] for token in tokens])]
         before = self.backend.encode("a", add_special_tokens=False).ids
         pairs = [(token, word) for token, word in zip(tokens, words)

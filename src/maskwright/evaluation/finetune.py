@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from maskwright.errors import RecipeError
-from maskwright.evaluation.intervals import over_items
+from maskwright.evaluation.intervals import bounds_of, over_items
 from maskwright.evaluation.learning import Learned, Settings, learn, new_learner, said
 from maskwright.evaluation.represent import POOLINGS
 from maskwright.evaluation.results import Result, Table
@@ -122,12 +122,13 @@ class Finetune(Suite):
         rows = []
         for name in (task.metric, *(name for name in reported[0] if name != task.metric)):
             values = [found[name] for found in reported]
-            interval = over_items(values)
+            interval = over_items(values, bounds_of(name, values))
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
             figures |= interval.figures(f"{data.reported}/{name}") | {f"{data.reported}/{name}/sd": spread}
             rows.append([name, interval.value, spread, interval.low, interval.high, baseline.get(name)])
         if data.reported != "dev":
-            figures |= over_items([run.dev[task.metric] for run in runs]).figures(f"dev/{task.metric}")
+            on_dev = [run.dev[task.metric] for run in runs]
+            figures |= over_items(on_dev, bounds_of(task.metric, on_dev)).figures(f"dev/{task.metric}")
         figures |= {f"baseline/{name}": value for name, value in baseline.items()}
         figures["lr"] = lr
         notes = ["dev, by which epoch and lr were chosen, is reported: no test set was named"] * (

@@ -12,13 +12,14 @@ import torch
 from maskwright.data.batch import Batch
 from maskwright.data.order import permutation
 from maskwright.data.rows import Rows
+from maskwright.data.tokenizers.folding import asked_for
 from maskwright.errors import RecipeError
 from maskwright.evaluation.heads import HEADS
 from maskwright.evaluation.heldout import HeldOut
 from maskwright.evaluation.intervals import over_items
 from maskwright.evaluation.passages import passages
 from maskwright.evaluation.results import Result, Table
-from maskwright.evaluation.ruler import Tally, fixed_views, ruler_views
+from maskwright.evaluation.ruler import NOTHING_MASKED, Tally, fixed_views, ruler_views
 from maskwright.evaluation.scorer import Scorer
 from maskwright.evaluation.subject import Subject
 from maskwright.evaluation.suite import Suite
@@ -108,13 +109,15 @@ class RulerSuite(Suite):
         with tools.progress("ruler", len(cells) * len(chosen)) as advance:
             for prefix, unit, rate, views in cells:
                 found = self._measure(subject, rows, chosen, views, tools, advance)
-                figures |= {f"{prefix}/{name}": found[name] for name in NAMES}
+                figures |= {f"{prefix}/{name}": found.get(name) for name in NAMES}
+                if not found:
+                    figures[f"{prefix}/reason"] = NOTHING_MASKED
                 shown.append(
                     [
                         "ruler" if prefix == "ruler" else "grid",
                         unit,
                         f"{100 * rate:g} %",
-                        *(found[name] for name in NAMES),
+                        *(found.get(name) for name in NAMES),
                     ]
                 )
         return Table(f"{len(chosen):,} held-out rows of {rows.length} tokens", ("", "unit", "rate", *NAMES), shown)
@@ -148,6 +151,7 @@ class RulerSuite(Suite):
         left = HEADS[str(subject.head)].left_to_right
         name = "causal/bits_per_byte" if left else "ruler/word_bits_per_byte"
         facts["words"] = {"passages": len(texts), "words": self.words, "rate": self.word_rate, "text": key}
+        facts["words"]["characters"] = asked_for(subject.tokenizer, [passage.text for passage in texts])
         requests = [Request(n, text, None if left else hidden) for n, (text, hidden) in enumerate(texts)]
         scores = Scorer(subject, tools, "answer_words")(requests, "words")
         if scores.skipped:  # a figure over other passages would not compare
@@ -161,7 +165,8 @@ class RulerSuite(Suite):
         size = sum(score.bytes for score in scores.values())
         each = over_items([-score.per_byte / math.log(2) for score in scores.values()])
         half = (each.high - each.low) / 2
-        figures |= {name: total / size, f"{name}/low": total / size - half, f"{name}/high": total / size + half}
+        low, high = max(0.0, total / size - half), total / size + half
+        figures |= {name: total / size, f"{name}/low": low, f"{name}/high": high}
         pieces = sum(score.n for score in scores.values()) / sum(score.words for score in scores.values())
         title = f"{len(texts):,} passages of {self.words} words, {'left to right' if left else 'hidden words'}"
         values = [
@@ -185,3 +190,6 @@ class _Whole:
 
     def predict(self, logits: torch.Tensor) -> torch.Tensor:
         return logits
+
+    def guessable(self, logits: torch.Tensor) -> torch.Tensor:
+        return self.network.guessable(logits)

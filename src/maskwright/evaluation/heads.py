@@ -87,7 +87,7 @@ class Head(ABC):
     ) -> Predicted:
         """One forward pass: what is said at (row, place) of the target tokens; see `logits_at`."""
         blocks = logits_at(self.network, ids_RL, valid_RL, row_P, place_P)
-        return _joined([_judged(block, target_P[part], ranks) for part, block in blocks])
+        return _joined([_judged(self.network, block, target_P[part], ranks) for part, block in blocks])
 
 
 class MaskedHead(Head):
@@ -146,11 +146,12 @@ class CausalHead(Head):
 HEADS: dict[str, type[Head]] = {"mlm": MaskedHead, "causal": CausalHead}  # by Subject.head
 
 
-def _judged(logits_PV: Tensor, target_P: Tensor, ranks: bool) -> Predicted:
+def _judged(network: Any, logits_PV: Tensor, target_P: Tensor, ranks: bool) -> Predicted:
     logits_PV = logits_PV.float()
     logp_P = -token_loss(logits_PV[:, None], target_P[:, None])[:, 0].double()
     if not ranks:
         return Predicted(logp_P)
+    logits_PV = network.guessable(logits_PV)
     own_P1 = logits_PV.gather(1, target_P[:, None])
     better_P, tied_P = (logits_PV > own_P1).sum(1), (logits_PV == own_P1).sum(1)
     return Predicted(logp_P, better_P, tied_P, logits_PV.argmax(1))

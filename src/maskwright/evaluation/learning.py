@@ -48,7 +48,9 @@ class Learner(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            hidden_BLD = self.network.encode(batch.ids_BL, batch.valid_BL, padded=batch.padded)
+            hidden_BLD = self.network.encode(
+                batch.ids_BL, batch.valid_BL, padded=batch.padded, segment_BL=batch.segment_BL
+            )
         return self.head(hidden_BLD, batch)
 
     def train(self, mode: bool = True) -> Learner:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from maskwright.data.tokenizers.folding import asked_for
 from maskwright.errors import RecipeError
 from maskwright.evaluation.intervals import Interval, ratio
 from maskwright.evaluation.plans import NEED_ANSWER, check_plan
@@ -84,6 +85,7 @@ class Likelihood(Suite):
         facts = {
             "corpus": corpus,
             "text": hashlib.sha256("\0".join(request.text for request in scored).encode()).hexdigest(),
+            "characters": asked_for(subject.tokenizer, [request.text for request in scored]),
             "texts": len(set(text_N)),
             "pieces": len(scored),
             **{f"{unit}s": int(sum(size_N)) for unit, size_N in sizes.items()},

@@ -8,11 +8,14 @@ from typing import Any
 import torch
 
 from maskwright.data.tokenizers import saved_in
+from maskwright.data.tokenizers.wrapping import mended
 from maskwright.errors import RecipeError
 from maskwright.evaluation.subject import Foreign, Subject
 from maskwright.models import ModelRecipe
 from maskwright.models.checkpoint import located
 from maskwright.models.families import FAMILIES
+from maskwright.models.tables import missing
+from maskwright.pasting import override
 
 _HEADS = {
     "ForMaskedLM": "mlm",
@@ -42,7 +45,7 @@ def load(run: str, device: torch.device | str = "cpu") -> Subject:
             head=head,
             length=_length(config, tokenizer),
             name=f"run={run}",
-            other=f"run={other}" if head == "detect" and Path(other, "config.json").exists() else None,
+            other=override("run", other) if head == "detect" and Path(other, "config.json").exists() else None,
         )
         network = _network(place, config, subject)
     except RecipeError as error:
@@ -55,16 +58,17 @@ def _network(place: str, config: Any, subject: Subject) -> Any:
     family = next((name for name, family in FAMILIES.items() if family.model_type == config.model_type), None)
     head = subject.head or ("mlm" if family and "mlm" in FAMILIES[family].heads else None)
     if family is None or head not in FAMILIES[family].heads:
-        return _foreign(place, subject.head)
+        return _foreign(place, subject.head, subject.tokenizer)
     return ModelRecipe(family, init_from=place).build(subject.tokenizer, subject.length, head)
 
 
-def _foreign(place: str, head: str | None) -> Foreign:
+def _foreign(place: str, head: str | None, tokenizer: Any) -> Foreign:
     import transformers
 
     auto = getattr(transformers, _AUTO.get(head) or "AutoModel")
     try:
-        return Foreign(auto.from_pretrained(place, dtype=torch.float32))
+        hf = auto.from_pretrained(place, dtype=torch.float32)
+        return Foreign(hf, missing(tokenizer, hf.config.vocab_size))
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise RecipeError(f"run={place} cannot be loaded: {_first_line(error)}") from error
 
@@ -92,7 +96,7 @@ def _tokenizer(place: str, run: str) -> Any:
         raise RecipeError(f"run={run} has no tokenizer that can be read; save one beside its config.json.") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    return tokenizer
+    return mended(tokenizer)
 
 
 def _head(config: Any) -> str | None:

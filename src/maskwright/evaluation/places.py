@@ -7,7 +7,7 @@ from pathlib import Path
 
 def run_folder(run: str | None) -> Path | None:
     """The folder of the run that `run` names or lies in; None for other models."""
-    place = Path(run).expanduser() if run else None
+    place = Path(str(run)).expanduser() if run else None
     if place is None or not place.is_dir():
         return None
     place = place.resolve()

@@ -10,7 +10,7 @@ import numpy as np
 
 from maskwright.errors import RecipeError
 from maskwright.evaluation.intervals import correlation, proportion
-from maskwright.evaluation.represent import POOLINGS, pooled, tapped
+from maskwright.evaluation.represent import POOLINGS, every_layer, pooled
 from maskwright.evaluation.results import Result, Table
 from maskwright.evaluation.source import Splits
 from maskwright.evaluation.subject import Subject
@@ -131,17 +131,18 @@ class Probe(Suite):
             for first in range(0, len(order), _ROWS):
                 part = [examples[number] for number in order[first : first + _ROWS]]
                 batch = collate(task, part, subject.pad, tools.device)
-                with tapped(subject.network) as layers:
-                    last = subject.network.encode(batch.ids_BL, batch.valid_BL, padded=batch.padded)
+                layers = every_layer(
+                    subject.network, batch.ids_BL, batch.valid_BL, padded=batch.padded, segment_BL=batch.segment_BL
+                )
                 if task.name == "tagging":
                     row = np.concatenate([np.full(len(e.target), n) for n, e in enumerate(part)])
                     place = np.concatenate([e.facts["place_K"] for e in part])
                     target = np.concatenate([e.target for e in part])
                     read = place >= 0
-                    vectors = [hidden[row[read], place[read]] for hidden in (*layers[:-1], last)]
+                    vectors = [hidden[row[read], place[read]] for hidden in layers]
                     target = target[read]
                 else:
-                    vectors = [pooled(hidden, batch.valid_BL, self.pooling) for hidden in (*layers[:-1], last)]
+                    vectors = [pooled(hidden, batch.valid_BL, self.pooling) for hidden in layers]
                     target = np.array([example.target for example in part])
                 store = store or [[] for _ in vectors]
                 for kept, vector in zip(store, vectors, strict=True):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from maskwright.data import reading
 from maskwright.errors import RecipeError
 from maskwright.evaluation.calibration import calibration
 from maskwright.evaluation.choices import REDUCTIONS, Answers, Question, answer
@@ -16,7 +17,6 @@ from maskwright.evaluation.intervals import clustered, guessing
 from maskwright.evaluation.plans import check_plan
 from maskwright.evaluation.results import Result, Table
 from maskwright.evaluation.scorer import Scorer
-from maskwright.evaluation.source import json_lines
 from maskwright.evaluation.subject import Subject
 from maskwright.evaluation.suite import Suite
 from maskwright.evaluation.texts import Request, Span
@@ -121,10 +121,7 @@ class Relations(Suite):
 
     def _items(self, relation: str) -> list[dict[str, Any]]:
         path = self.folder / f"{relation}.jsonl"
-        try:
-            items = list(json_lines(path.read_text(encoding="utf-8").split("\n")))
-        except (OSError, ValueError) as error:
-            raise RecipeError(f"{path} cannot be read ({error}); mend it, or name the relations to use.") from error
+        items = [row for _, row in reading.Table(path, "jsonl", reading.How("evaluation.folder"))]
         for number, item in enumerate(items, 1):
             missing = next((column for column in ("sub_label", "obj_label") if column not in item), None)
             if missing is not None:

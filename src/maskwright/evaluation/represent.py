@@ -63,11 +63,17 @@ def batches(
             size = max(1, tools.batch_positions // int(length_N[order[min(len(order), first + 64) - 1]]))
             index_B = order[first : first + size]
             rows = encoded.rows(index_B, int(length_N[index_B].max()), subject.pad).to(tools.device)
-            with tapped(subject.network) as layers:
-                last = subject.network.encode(rows.ids_BL, rows.valid_BL, padded=rows.padded)
-            yield index_B, rows, [*layers[:-1], last]
+            yield index_B, rows, every_layer(subject.network, rows.ids_BL, rows.valid_BL, padded=rows.padded)
             advance(len(index_B))
             first += size
+
+
+def every_layer(network: Any, ids_BL: Tensor, valid_BL: Tensor | None = None, **options: Any) -> list[Tensor]:
+    """Hidden states [B, L, D] of all layers; arguments as for the network's `encode`."""
+    with tapped(network) as layers:
+        last_BLD = network.encode(ids_BL, valid_BL, **options)
+    length = last_BLD.shape[1]  # a network may pad its rows inside
+    return [*(hidden_BLD[:, :length] for hidden_BLD in layers[:-1]), last_BLD]
 
 
 @contextmanager
@@ -81,7 +87,8 @@ def tapped(network: Any) -> Iterator[list[Tensor]]:
     hooks = []
 
     def enter(module: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-        found.append(inputs[0] if inputs else named["hidden_states"])
+        if not found:  # a layer that is used again is entered again
+            found.append(inputs[0] if inputs else named["hidden_states"])
 
     def leave(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         found.append(output[0] if isinstance(output, tuple) else output)
@@ -99,6 +106,8 @@ def tapped(network: Any) -> Iterator[list[Tensor]]:
 
 def _layers(network: Any) -> nn.ModuleList | None:
     """The list of a network's layers, whatever its family; None where it cannot be told."""
+    if (family := getattr(network, "family", None)) is not None:
+        return family.body(network.hf).get_submodule(family.layers)
     lists = [module for module in network.body.modules() if isinstance(module, nn.ModuleList)]
     return next((found for found in lists if len(found) == network.config.num_hidden_layers), None)
 

@@ -25,6 +25,7 @@ from maskwright.objectives.losses import hits, token_loss
 
 RATE = 0.15
 SEED = 0
+NOTHING_MASKED = "the held-out rows have no token that may be masked"
 
 
 def ruler_views(vocabulary: Vocabulary, length: int) -> Views:
@@ -62,7 +63,7 @@ class Tally:
         bytes_BK = batch.rows["bytes"].gather(1, view.place_BK)
         parts = (
             token_loss(logits_BKV, view.target_BK),
-            hits(logits_BKV, view.target_BK),
+            hits(self.network.guessable(logits_BKV), view.target_BK),
             torch.ones_like(counts_BK),
             bytes_BK,
         )
@@ -71,6 +72,7 @@ class Tally:
 
     def result(self, sums_4: Tensor) -> Mapping[str, float]:
         """loss (nats per masked token), accuracy, bits_per_byte (of the masked tokens' text), from sums over all
-        ranks."""
+        ranks; without a masked token, or without text under one, there are none."""
         nats, right, tokens, text_bytes = sums_4.tolist()
-        return {"loss": nats / tokens, "accuracy": right / tokens, "bits_per_byte": nats / math.log(2) / text_bytes}
+        found = {"loss": nats / tokens, "accuracy": right / tokens} if tokens else {}
+        return found | ({"bits_per_byte": nats / math.log(2) / text_bytes} if text_bytes else {})

@@ -173,7 +173,8 @@ class Shortcut(Suite):
         size = max(1, _LOGITS // subject.network.config.vocab_size)
 
         def head(vector_ND: np.ndarray) -> Tensor:
-            return subject.network.predict(torch.from_numpy(vector_ND).float().to(tools.device)).float()
+            network = subject.network
+            return network.guessable(network.predict(torch.from_numpy(vector_ND).float().to(tools.device)).float())
 
         bar = tools.progress("shortcut: head", layers * texts)
         with reading(subject.network), tools.autocast(), bar as advance:
@@ -248,7 +249,7 @@ def final_norm(network: Any, ids_BL: Tensor) -> nn.Module:
     finally:
         for hook in hooks:
             hook.remove()
-    if torch.equal(layers[-1], last_BLD):
+    if torch.equal(layers[-1][:, : last_BLD.shape[1]], last_BLD):  # some pad their rows inside
         return nn.Identity()
     for module, inputs, output in calls:
         if output is last_BLD and len(inputs) == 1 and inputs[0] is layers[-1]:

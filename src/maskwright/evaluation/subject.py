@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from maskwright.errors import RecipeError
 from maskwright.evaluation.heads import HEADS
+from maskwright.models.network import guessable
 
 if TYPE_CHECKING:
     from maskwright.evaluation.heldout import HeldOut
@@ -66,9 +68,11 @@ class Foreign(nn.Module):
     Shapes: R rows, L positions, D hidden width, V vocabulary.
     """
 
-    def __init__(self, hf: Any) -> None:
+    def __init__(self, hf: Any, missing_V: Tensor | None = None) -> None:
         super().__init__()
         self.hf = hf
+        self.missing_V: Tensor | None  # as in `Network`
+        self.register_buffer("missing_V", missing_V, persistent=False)
 
     @property
     def config(self) -> Any:
@@ -87,7 +91,26 @@ class Foreign(nn.Module):
         mask_RL = None if valid_RL is None else valid_RL.long()
         return self.hf(input_ids=ids_RL, attention_mask=mask_RL).logits
 
-    def encode(self, ids_RL: Tensor, valid_RL: Tensor | None = None, *, padded: bool = True) -> Tensor:
+    def guessable(self, logits: Tensor) -> Tensor:
+        """As `Network.guessable`."""
+        return guessable(logits, self.missing_V)
+
+    @property
+    def can(self) -> frozenset[str]:
+        """Of what a `Network` may declare, what is asked for here."""
+        named = "token_type_ids" in inspect.signature(self.hf.base_model.forward).parameters
+        several = getattr(self.config, "type_vocab_size", 2) > 1  # XLNet tells segments apart without a table
+        return frozenset({"segments"} if named and several else ())
+
+    def encode(
+        self,
+        ids_RL: Tensor,
+        valid_RL: Tensor | None = None,
+        *,
+        padded: bool = True,
+        segment_BL: Tensor | None = None,
+    ) -> Tensor:
         """Hidden states [R, L, D] of the last layer."""
         mask_RL = valid_RL.long() if padded and valid_RL is not None else None
-        return self.hf.base_model(input_ids=ids_RL, attention_mask=mask_RL).last_hidden_state
+        segments = {} if segment_BL is None else {"token_type_ids": segment_BL}
+        return self.hf.base_model(input_ids=ids_RL, attention_mask=mask_RL, **segments).last_hidden_state

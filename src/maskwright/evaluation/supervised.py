@@ -50,7 +50,7 @@ def labelled(
     rows["train"] = _taken(rows["train"], order[:most])
     task.learn(rows["train"])
     limit = min(subject.length, length or subject.length)
-    encode = Encode(subject.tokenizer, limit, subject.pad)
+    encode = Encode(subject.tokenizer, limit, subject.pad, "segments" in subject.network.can)
     examples = {part: task.examples(found, encode) for part, found in rows.items()}
     return Labelled(rows, examples, "test" if "test" in rows else "dev", encode.truncated, made_dev)
 

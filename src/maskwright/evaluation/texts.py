@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskwright.data.tokenizers.reading import encodings
 from maskwright.data.words import word_numbers
 from maskwright.errors import RecipeError
 
@@ -138,22 +139,20 @@ class Encoder:
 
     def _portion(self, requests: Sequence[Request]) -> tuple[np.ndarray, ...]:
         """Lengths [N]; ids, words, starts and ends [T]."""
-        encodings = self.backend.encode_batch([request.text for request in requests], add_special_tokens=True)
-        add = [
-            self.begin is not None and not (len(encoding) and encoding.special_tokens_mask[0]) for encoding in encodings
-        ]
-        length_N = np.array([len(encoding) + more for encoding, more in zip(encodings, add)], dtype=np.int64)
+        found = encodings(self.backend, [request.text for request in requests], special=True)
+        add = [self.begin is not None and not (len(encoding) and encoding.special_tokens_mask[0]) for encoding in found]
+        length_N = np.array([len(encoding) + more for encoding, more in zip(found, add)], dtype=np.int64)
 
         def flat(values: list[list[int]], dtype: Any = np.int64) -> np.ndarray:
             return np.fromiter(chain.from_iterable(values), dtype, count=int(length_N.sum()))
 
         before: list[list[int]] = [[self.begin] if more and self.begin is not None else [] for more in add]
-        ids_T = flat([[*b, *e.ids] for b, e in zip(before, encodings)])
-        special_T = flat([[1] * len(b) + e.special_tokens_mask for b, e in zip(before, encodings)]).astype(bool)
-        start_T = flat([[0] * len(b) + [start for start, _ in e.offsets] for b, e in zip(before, encodings)])
-        end_T = flat([[0] * len(b) + [end for _, end in e.offsets] for b, e in zip(before, encodings)])
+        ids_T = flat([[*b, *e.ids] for b, e in zip(before, found)])
+        special_T = flat([[1] * len(b) + e.special_tokens_mask for b, e in zip(before, found)]).astype(bool)
+        start_T = flat([[0] * len(b) + [start for start, _ in e.offsets] for b, e in zip(before, found)])
+        end_T = flat([[0] * len(b) + [end for _, end in e.offsets] for b, e in zip(before, found)])
         if self.words == "tokenizer":
-            own = [[-1] * len(b) + [-1 if w is None else w for w in e.word_ids] for b, e in zip(before, encodings)]
+            own = [[-1] * len(b) + [-1 if w is None else w for w in e.word_ids] for b, e in zip(before, found)]
             word_T = flat(own)
             # a token that the tokenizer counts to no word is a word by itself
             word_T = np.where(word_T >= 0, word_T, len(word_T) + np.arange(len(word_T)))

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from maskwright.data.reading import How, Row, decoded, json_lines, kind_of, refusals
 from maskwright.errors import RecipeError
-from maskwright.evaluation.source import Row, json_lines, uncompressed
 
 Judgements = dict[str, dict[str, int]]  # query -> document -> grade
 
@@ -30,7 +30,7 @@ def judgements(file: str | None) -> Judgements:
     """Lines of `query 0 document grade` (TREC) or of `query-id corpus-id score` under a header line (BEIR)."""
     path = there(file, "judgements")
     found: Judgements = {}
-    for number, line in enumerate(_read(path).split("\n"), 1):
+    for number, line in enumerate(_read(path, "judgements").split("\n"), 1):
         cells = line.split()
         if not cells or (number == 1 and not _is_number(cells[-1])):
             continue
@@ -46,18 +46,18 @@ def judgements(file: str | None) -> Judgements:
 
 
 def _texts(path: Path, tags: tuple[str, str], fields: list[str], key: str) -> dict[str, str]:
-    text = _read(path)
-    suffix = uncompressed(path).suffix.lower()
+    text = _read(path, key)
+    kind = kind_of(path, How(f"evaluation.{key}"))
     try:
-        if suffix == ".jsonl":
+        if kind == "jsonl":
             rows = enumerate(json_lines(text.split("\n")), 1)
             items = [(_identity(row, n), {name: str(row[name]) for name in fields if row.get(name)}) for n, row in rows]
-        elif suffix == ".tsv":
+        elif kind == "tsv":
             items = [_cells(line, n, fields[0]) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
         else:
             items = _sgml(text, tags, fields)
     except ValueError as error:
-        raise RecipeError(f"evaluation.{key}: {path} cannot be read as {suffix[1:]} ({error}); mend it.") from error
+        raise RecipeError(f"evaluation.{key}: {path} cannot be read as {kind} ({error}); mend it.") from error
     found = {name: " ".join(" ".join(parts.values()).split()) for name, parts in items}
     if not found:
         raise RecipeError(
@@ -110,14 +110,10 @@ def there(file: str | None, key: str) -> Path:
     return path
 
 
-def _read(path: Path) -> str:
-    import fsspec
-
-    try:
-        with fsspec.open(str(path), "rt", encoding="utf-8-sig", compression="infer") as file:
-            return file.read()
-    except (OSError, EOFError, ValueError) as error:
-        raise RecipeError(f"{path} cannot be read ({error}); mend it.") from error
+def _read(path: Path, key: str) -> str:
+    how = How(f"evaluation.{key}")
+    with refusals(path, "text", how), decoded(path, how, newline=None) as file:
+        return file.read()
 
 
 def _is_number(text: str) -> bool:

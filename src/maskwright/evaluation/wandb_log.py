@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -32,5 +33,5 @@ def log(recipe: Wandb, folder: Path, name: str, result: Result) -> list[str]:
     finally:
         run.finish()
     if mode == "offline":
-        return [f"W&B offline: wandb sync --append {Path(run.dir).parent}"]
+        return [f"W&B offline: wandb sync --append {shlex.quote(str(Path(run.dir).parent))}"]
     return [f"W&B: {run.url}"] if mode == "online" else []

@@ -205,6 +205,8 @@ class Counted(Budget):
         counts_BK = ranking.arrives_BK & (torch.arange(most, device=rate_B.device) < wanted_B[:, None])
         if self.overshoot != "cut":
             counts_BK = self._whole_last(ranking, _unit_rank(ranking, arrivals), counts_BK, wanted_B, draws)
+        elif not arrivals.alone:
+            return _cut_anywhere(ranking, wanted_B, draws), counts_BK
         return ranking.place_BK, counts_BK
 
     def _whole_last(
@@ -246,6 +248,19 @@ class Counted(Budget):
         last_B1 = starts_BS.sort(1).values.gather(1, (wanted_B - 1).clamp(min=0)[:, None])
         covered_BL = (arrivals.time_BL <= last_B1) & (wanted_B > 0)[:, None]
         return ranking.place_BK, ranking.arrives_BK & covered_BL.gather(1, ranking.place_BK)
+
+
+def _cut_anywhere(ranking: Ranking, wanted_B: Tensor, draws: Draws) -> Tensor:
+    """Int64 [B, K]: the ranked places, where of what arrives together with the last one wanted each is kept with the
+    same chance: those from a random one on, the first following the last."""
+    last_B1 = ranking.time_BK.gather(1, (wanted_B - 1).clamp(min=0)[:, None])
+    passed_BL = (ranking.time_BL == last_B1).cumsum(1)
+    number_B1 = passed_BL[:, -1:]
+    first_B1 = (ranking.time_BK < last_B1).sum(1, keepdim=True)
+    behind_BK = torch.arange(ranking.place_BK.shape[1], device=last_B1.device) - first_B1
+    turned_BK = (behind_BK + (draws("cut", 1) * number_B1).long()) % number_B1
+    kept_BK = torch.searchsorted(passed_BL, turned_BK + 1)  # the places of those that arrive together, in order
+    return torch.where((behind_BK >= 0) & (behind_BK < number_B1), kept_BK, ranking.place_BK)
 
 
 def _unit_starts(arrivals: Arrivals, maskable_BL: Tensor) -> Tensor:

@@ -78,6 +78,7 @@ class Arrivals:
 
     time_BL: Tensor  # float64; infinity: never
     unit_BL: Tensor  # int64, the place where the position's unit begins; below 0 for a span from before an edge
-    start_BS: Tensor | None = None  # float64, when each span starts, for budgets that count starts
+    start_BS: Tensor | None = None  # float64, when each span starts, in any order, for budgets that count starts
     empty_BL: Tensor | None = None  # float64, when a span of length 0 starts before a position; infinity: none does
     weight_BL: Tensor | None = None  # float64, the weight of each position's unit, where a weight steers the race
+    alone: bool = False  # every position is a unit by itself

@@ -35,50 +35,72 @@ _LATE = 18.0
 _LATE_LEFT = math.exp(-_LATE) * math.sqrt(_LATE)  # so that both meet at 18
 
 
+class Ring(NamedTuple):
+    """The maskable positions of each row in order, the last followed by the first. C of them: as many columns as
+    positions, of which those behind the last maskable one stand for nothing."""
+
+    number_B1: Tensor  # int64, maskable positions
+    order_BL: Tensor  # int64, where on the ring each position stands; anything for an unmaskable one
+    place_BC: Tensor  # int64, the position that each column stands for
+
+    @classmethod
+    def of(cls, maskable_BL: Tensor) -> Ring:
+        length = maskable_BL.shape[1]
+        place_L = torch.arange(length, device=maskable_BL.device)
+        order_BL = (maskable_BL.cumsum(1) - 1).clamp(min=0)
+        place_BC = torch.zeros(len(maskable_BL), length + 1, dtype=torch.int64, device=maskable_BL.device)
+        place_BC.scatter_(1, torch.where(maskable_BL, order_BL, length), place_L.expand_as(order_BL))
+        return cls(maskable_BL.sum(1, keepdim=True), order_BL, place_BC[:, :length])
+
+    @property
+    def real_BC(self) -> Tensor:
+        """Bool: which columns stand for a position."""
+        return torch.arange(self.order_BL.shape[1], device=self.order_BL.device) < self.number_B1
+
+
 class Covered(NamedTuple):
     """When each place is first covered, and by the span that starts where."""
 
     earliest_BL: Tensor  # float64, the start arrival of the earliest covering span; infinity where none covers
-    start_BL: Tensor  # int64, the place where that span starts; a number below 0 for each ghost
+    start_BL: Tensor  # int64, the place where that span starts; a number below 0 where an edge lies between
 
 
-def cover(
-    start: Tensor, reach: Tensor, ghost_start: Tensor, ghost_reach: Tensor, maskable_BL: Tensor, longest: int
-) -> Covered:
-    """The earliest span over each place, when every place may start one.
+def cover(start_BC: Tensor, reach_BC: Tensor, ring: Ring, maskable_BL: Tensor, longest: int) -> Covered:
+    """The earliest span over each place, when every maskable place may start one.
 
-    Spans stop at unmaskable places; ghost spans that start before such an edge make up for those cut off, so that all
-    places are covered alike. start, reach: [B, L], arrival and length of the span that starts at a place;
-    ghost_start, ghost_reach: [B, L + longest - 1], beginning longest - 1 places before the row.
+    A span that reaches an unmaskable place goes on behind it, and at the row's end goes on at its beginning: all
+    maskable places are covered alike, and no choice that treats spans alike prefers a place. What of a span lies
+    behind an edge is a unit of its own. start_BC, reach_BC: arrival and length of the span that starts at each column
+    of the ring.
     """
     length = maskable_BL.shape[1]
     place_L = torch.arange(length, device=maskable_BL.device)
-    edge_BL = torch.where(maskable_BL, -1, place_L).cummax(1).values  # the last unmaskable place so far
-    edge_free_BL = place_L - edge_BL  # spans that started fewer places back than this are real
-    start = torch.nn.functional.pad(start, (longest - 1, 0), value=torch.inf)
-    reach = torch.nn.functional.pad(reach, (longest - 1, 0))
-    earliest_BL = torch.full_like(maskable_BL, torch.inf, dtype=start.dtype)
-    begin_BL = place_L.expand_as(maskable_BL)
+    before_BC = torch.arange(1 - longest, length, device=maskable_BL.device) % ring.number_B1.clamp(min=1)
+    start, reach = start_BC.gather(1, before_BC), reach_BC.gather(1, before_BC)
+    earliest_BC = torch.full_like(start_BC, torch.inf)
+    back_BC = torch.zeros_like(reach_BC)
     for back in range(longest):
         window = slice(longest - 1 - back, longest - 1 - back + length)
-        real_BL = edge_free_BL > back
-        at = torch.where(real_BL, start[:, window], ghost_start[:, window])
-        covers = torch.where(real_BL, reach[:, window], ghost_reach[:, window]) > back
-        sooner = covers & (at < earliest_BL)
-        earliest_BL = torch.where(sooner, at, earliest_BL)
-        # A ghost starts where a real span may start too: its number is moved out of the row.
-        begin_BL = torch.where(sooner, place_L - back - ~real_BL * (length + longest), begin_BL)
+        at = start[:, window]
+        sooner = (reach[:, window] > back) & (at < earliest_BC)
+        earliest_BC, back_BC = torch.where(sooner, at, earliest_BC), back_BC.masked_fill(sooner, back)
+    earliest_BL, back_BL = earliest_BC.gather(1, ring.order_BL), back_BC.gather(1, ring.order_BL)
+    edge_BL = torch.where(maskable_BL, -1, place_L).cummax(1).values  # the last unmaskable place so far
+    begin_BL = place_L - back_BL
+    # Counted from its own edge, so that no two pieces have one number.
+    beyond_BL = begin_BL - (length + longest) * (1 + (~maskable_BL).cumsum(1))
+    begin_BL = torch.where(begin_BL > edge_BL, begin_BL, beyond_BL)
     return Covered(earliest_BL.masked_fill(~maskable_BL, torch.inf), begin_BL)
 
 
-def evened(earliest_BL: Tensor, survival: list[float]) -> Tensor:
+def evened(earliest: Tensor, survival: list[float], number_B1: Tensor) -> Tensor:
     """Arrivals of covered places with P(arrival <= t) = t: G(t) = 1 - prod_k (1 - t P(length > k)) of the start
-    arrival."""
-    missed = torch.ones_like(earliest_BL)
-    time_BL = earliest_BL.clamp(max=1)
-    for chance in survival:
-        missed = missed * (1 - time_BL * chance)
-    return torch.where(earliest_BL.isfinite(), 1 - missed, torch.inf)
+    arrival, over as many k as a row has starts."""
+    missed = torch.ones_like(earliest)
+    time = earliest.clamp(max=1)
+    for k, chance in enumerate(survival):
+        missed = missed * (1 - time * (chance * (number_B1 > k)))
+    return torch.where(earliest.isfinite(), 1 - missed, torch.inf)
 
 
 class Ranking(NamedTuple):
@@ -87,6 +109,7 @@ class Ranking(NamedTuple):
     place_BK: Tensor  # int64 positions; those that never arrive come last
     time_BK: Tensor  # int64 arrival times, equal exactly for the positions of one unit
     arrives_BK: Tensor  # bool
+    time_BL: Tensor  # int64, of all positions of the row
 
 
 def rank(arrival_BL: Tensor, maskable_BL: Tensor, most: int) -> Ranking:
@@ -104,4 +127,4 @@ def rank(arrival_BL: Tensor, maskable_BL: Tensor, most: int) -> Ranking:
     order_BL = time_BL << low | torch.arange(length, device=arrival_BL.device)
     first_BK = order_BL.topk(most, largest=False).values if most < length else order_BL.sort().values
     time_BK = first_BK >> low
-    return Ranking(first_BK & (1 << low) - 1, time_BK, time_BK < never)
+    return Ranking(first_BK & (1 << low) - 1, time_BK, time_BK < never, time_BL)

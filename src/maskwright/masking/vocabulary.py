@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from maskwright.errors import RecipeError
+from maskwright.tokenids import is_token_V, unknown_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Ids by their use in masking: specials are never masked and never appear as random replacements."""
+    """Ids by their use in masking: specials are never masked and never appear as random replacements.
+
+    size: the highest id + 1. The unknown token is special: a masked one would be an easy guess that writes no word, and
+    figures would look the better the less of the text a tokenizer reads. holes: ids below `size` without a token.
+    """
 
     size: int
     mask: int
     pad: int
     special: tuple[int, ...]
+    holes: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, markers: Iterable[str] = ()) -> Vocabulary:
@@ -37,8 +43,12 @@ class Vocabulary:
                     f"The tokenizer has no {name} token; train one here with tokenizer=wordpiece, or add it."
                 )
         vocabulary = tokenizer.get_vocab()
-        special = tuple(sorted({*tokenizer.all_special_ids, *(vocabulary[marker] for marker in markers)}))
-        return cls(len(tokenizer), tokenizer.mask_token_id, tokenizer.pad_token_id, special)
+        unknown = unknown_id(tokenizer)
+        found = {*tokenizer.all_special_ids, *(vocabulary[marker] for marker in markers)}
+        special = tuple(sorted(found | (set() if unknown is None else {unknown})))
+        there_V = is_token_V(tokenizer)
+        holes = tuple((~there_V).nonzero()[0].tolist())
+        return cls(len(there_V), tokenizer.mask_token_id, tokenizer.pad_token_id, special, holes)
 
     @cached_property
     def is_special_V(self) -> Tensor:
@@ -48,4 +58,6 @@ class Vocabulary:
     @cached_property
     def ordinary_O(self) -> Tensor:
         """Int64: the ids that may stand as random replacements."""
-        return (~self.is_special_V).nonzero()[:, 0]
+        ordinary_V = ~self.is_special_V
+        ordinary_V[list(self.holes)] = False
+        return ordinary_V.nonzero()[:, 0]

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RecipeError
+from ..pasting import override
+from ..tokenids import table_rows
+from . import unfinished
 from .tables import rebuilt
 from .transplant import grown, sources
 
@@ -31,13 +34,16 @@ def located(init_from: str) -> str:
     for candidate in candidates:
         if (candidate / "config.json").is_file():
             return str(candidate)
+    if (start := unfinished.start_of(folder)) is not None:
+        return str(start)
     for candidate in candidates:
         inner = sorted(path.parent for path in candidate.glob("*/config.json"))
         if inner:
-            names = " or ".join(f"model.init_from={path}" for path in inner)
+            names = " or ".join(override("model.init_from", path) for path in inner)
             raise RecipeError(f"model.init_from={init_from} holds several models; choose {names}.")
     raise RecipeError(
-        f"model.init_from={init_from} holds no config.json; give a saved model or a finished run's folder."
+        f"model.init_from={init_from} holds no config.json; give a saved model, or the folder of a run that has a "
+        "checkpoint."
     )
 
 
@@ -173,11 +179,13 @@ def _pretrained(cls: Any, place: str, config: Any, recipe: ModelRecipe) -> tuple
     import torch
     from safetensors import SafetensorError
 
+    saved = unfinished.weights(place)
     try:
         with _untold():
             return cls.from_pretrained(
-                place,
+                place if saved is None else None,
                 config=config,
+                state_dict=saved,
                 dtype=torch.float32,
                 attn_implementation=recipe.attention,
                 output_loading_info=True,
@@ -203,9 +211,15 @@ def _config(init_from: str) -> Any:
     import transformers
 
     try:
-        return transformers.AutoConfig.from_pretrained(located(init_from))
+        config = transformers.AutoConfig.from_pretrained(located(init_from))
     except (OSError, ValueError, KeyError) as error:
         raise RecipeError(f"model.init_from={init_from} cannot be read: {_first_line(error)}") from error
+    if getattr(config, "is_encoder_decoder", False):
+        raise RecipeError(
+            f"model.init_from={init_from} is a {config.model_type}, an encoder with a decoder; name a model that is an "
+            "encoder alone, such as a BERT or a RoBERTa."
+        )
+    return config
 
 
 def _sources(recipe: ModelRecipe, place: str, config: Any, tokenizer: Any) -> tuple[list[list[int]] | None, bool]:
@@ -213,9 +227,14 @@ def _sources(recipe: ModelRecipe, place: str, config: Any, tokenizer: Any) -> tu
 
     Raises RecipeError for a tokenizer that the checkpoint does not fit.
     """
-    cure = f"choose tokenizer=saved tokenizer.path={place}"
+    cure = f"choose tokenizer=saved {override('tokenizer.path', place)}"
     theirs = _tokenizer(place)
     if theirs is not None:
+        if (last := max(theirs.get_vocab().values())) >= config.vocab_size:
+            raise RecipeError(
+                f"model.init_from={recipe.init_from} has a table of {config.vocab_size} rows, and the tokenizer beside "
+                f"it has the id {last}; save the tokenizer that it was trained with beside its config.json."
+            )
         if theirs.get_vocab() == tokenizer.get_vocab():
             return None, False
         if (found := grown(tokenizer, theirs)) is not None:
@@ -231,10 +250,10 @@ def _sources(recipe: ModelRecipe, place: str, config: Any, tokenizer: Any) -> tu
             f"model.transplant is true, but model.init_from={recipe.init_from} holds no tokenizer; "
             "save the tokenizer that it was trained with beside its config.json."
         )
-    if not 0 <= config.vocab_size - len(tokenizer) < 128:  # tables are padded to multiples of at most 128
+    if not 0 <= config.vocab_size - table_rows(tokenizer) < 128:  # tables are padded to multiples of at most 128
         raise RecipeError(
             f"model.init_from={recipe.init_from} has {config.vocab_size} tokens, "
-            f"and the tokenizer has {len(tokenizer)}; {cure}."
+            f"and the tokenizer has {table_rows(tokenizer)}; {cure}."
         )
     return None, False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import RecipeError
@@ -36,6 +37,7 @@ class Network(nn.Module):
         head: str,
         length: int,
         start: str = RANDOM,
+        missing_V: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.hf: Any = hf
@@ -46,6 +48,8 @@ class Network(nn.Module):
         self.start = start  # where the first weights came from, in words
         self.can = family.can(self.config.to_dict())
         self.may_pick = True  # False: the last layer always runs in full
+        self.missing_V: Tensor | None  # bool, the rows of the table that are no token (None: every row is one)
+        self.register_buffer("missing_V", missing_V, persistent=False)
 
     @property
     def from_checkpoint(self) -> bool:
@@ -95,6 +99,7 @@ class Network(nn.Module):
         padded: bool = True,
         positions_BL: Tensor | None = None,
         allowed_BLL: Tensor | None = None,
+        segment_BL: Tensor | None = None,
         place_BK: Tensor | None = None,
     ) -> Tensor:
         """Hidden states [B, L, D], or [B, K, D] at `place_BK`.
@@ -107,6 +112,7 @@ class Network(nn.Module):
         positions_BL: int64 positions from 0, in place of 0..L-1 (needs "positions").
         allowed_BLL: bool, query by key: a further restriction on who sees whom (needs "attention_mask"). Every token
             sees itself.
+        segment_BL: int64, the segment of each token, from 0 (needs "segments"; None: all are of segment 0).
         place_BK: int64, the only places whose hidden states are wanted: the last layer then works there alone where the
             network can (`picks`).
         Raises RecipeError for what the network does not declare in `can`.
@@ -124,6 +130,9 @@ class Network(nn.Module):
             raise ValueError("encode with blocks=True needs document_BL.")
         if positions_BL is not None:
             self.recipe.require("positions", "position ids")
+        if segment_BL is not None:
+            self.recipe.require("segments", "segment ids")
+            inputs["token_type_ids"] = segment_BL
         run = partial(
             self.family.encode,
             self.hf,
@@ -147,6 +156,13 @@ class Network(nn.Module):
             raise RecipeError(f"This network has the head {self.head} and predicts no tokens; build it with head=mlm.")
         return self.family.predict(self.hf, hidden)
 
+    def guessable(self, logits: Tensor) -> Tensor:
+        """Vocabulary logits [..., V] with minus infinity where a row of the table is no token: to guess or draw from.
+
+        Tables are padded, and ids may have holes; the logits themselves, and losses, are those of transformers.
+        """
+        return guessable(logits, self.missing_V)
+
     def detect(self, hidden: Tensor) -> Tensor:
         """Logits [...] of "this token was replaced" of hidden states [..., D]."""
         if self.head != "detect":
@@ -158,3 +174,8 @@ class Network(nn.Module):
         if self.head != "classify":
             raise RecipeError(f"This network has the head {self.head} and no classes; build it with head=classify.")
         return self.family.classify(self.hf, hidden_BLD)
+
+
+def guessable(logits: Tensor, missing_V: Tensor | None) -> Tensor:
+    """See `Network.guessable`; missing_V: bool, the rows that are no token, or None."""
+    return logits if missing_V is None else logits.masked_fill(missing_V, -torch.inf)

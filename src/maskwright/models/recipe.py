@@ -7,19 +7,23 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
+
 from ..errors import RecipeError
+from ..tokenids import table_rows
 from . import checkpoint
 from .families import FAMILIES, Family
+from .kinds import checked, kinds
 from .network import RANDOM, Network
-from .tables import float32
+from .tables import float32, missing
 
 # Numbers that the tokenizer, the rows or the head decide.
 _DECIDED = {
-    "bos_token_id", "cls_token_id", "eos_token_id", "is_decoder",
+    "add_cross_attention", "bos_token_id", "cls_token_id", "eos_token_id", "is_decoder",
     "num_labels", "pad_token_id", "sep_token_id", "vocab_size",
 }  # fmt: skip
-_COUNTS = ("_size", "_layers", "_heads", "_positions", "_embeddings")
-_MAY_BE_ZERO = {"type_vocab_size", "conv_kernel_size", "max_relative_positions", "tie_word_embeddings"}
+_MAY_BE_ZERO = {"conv_kernel_size", "type_vocab_size"}
+_MAY_BE_NEGATIVE = {"max_relative_positions", "position_buckets", "sparse_pred_ignore_index"}
 
 
 class ModelRecipe:
@@ -100,6 +104,7 @@ class ModelRecipe:
         positions: other position ids give other hidden states, and only through them.
         attention_mask: any query-by-key mask holds exactly, so documents in one row can be kept apart.
         embeddings_in: embeddings may be given in place of ids.
+        segments: tokens may be told apart by segment, as those of two sentences.
         narrow_embeddings: the embedding table may be narrower than the network.
         """
         return self._family.can(self.config)
@@ -132,13 +137,14 @@ class ModelRecipe:
             )
         if length < 3:
             raise RecipeError(f"The rows have {length} positions; a row needs at least 3.")
+        self._check_special_row(tokenizer)
         if self.init_from is not None:
             self._check_shape(self.config)
             hf, start = checkpoint.load(self, family, tokenizer, length, head, labels)
         else:
             hf, start = self._fresh(family, tokenizer, length, head, labels), RANDOM
         hf.train()  # from_pretrained leaves eval mode on, and Lightning keeps it: no dropout
-        return Network(hf, self, family, head, length, start)
+        return Network(family.made(hf), self, family, head, length, start, missing(tokenizer, hf.config.vocab_size))
 
     def beside(self, name: str) -> ModelRecipe | None:
         """The recipe of a further network, such as `generator`, where `init_from` is a run that has it."""
@@ -178,9 +184,7 @@ class ModelRecipe:
                 shared = self._full("num_attention_heads") // self._full("num_key_value_heads")
                 numbers["num_key_value_heads"] = heads // shared if heads % shared == 0 else heads
         if depth != 1:
-            numbers["num_hidden_layers"] = max(1, round(self._full("num_hidden_layers") * depth))
-            if numbers.get("layer_types"):
-                numbers["layer_types"] = numbers["layer_types"][: numbers["num_hidden_layers"]]
+            numbers = self._family.shallower(numbers, max(1, round(self._full("num_hidden_layers") * depth)))
         return ModelRecipe(self.family, numbers, attention=self.attention)
 
     def _fresh(self, family: Family, tokenizer: Any, length: int, head: str, labels: Sequence[str]) -> Any:
@@ -188,7 +192,7 @@ class ModelRecipe:
         pad_id = int(tokenizer.pad_token_id)
         needed = family.table_length(length, pad_id)
         numbers["max_position_embeddings"] = max(int(self._full("max_position_embeddings")), needed)
-        numbers.update(special_ids(tokenizer), vocab_size=len(tokenizer))
+        numbers.update(special_ids(tokenizer), vocab_size=table_rows(tokenizer))
         config = self._config_class(**family.own(numbers))
         label(config, head, labels)
         config._attn_implementation = self.attention
@@ -211,12 +215,12 @@ class ModelRecipe:
         import transformers
 
         common = transformers.PreTrainedConfig.__dataclass_fields__
-        return (self._fields() - set(common) | {"tie_word_embeddings"}) - _DECIDED
+        return ((self._fields() - set(common)) | {"tie_word_embeddings"}) - _DECIDED
 
     def _fields(self) -> set[str]:
         """The config keys that the family takes, under their usual names."""
         fields = dict.fromkeys(self._config_class.__dataclass_fields__)
-        return set(self._family.usual(fields)) | self._family.extra_keys
+        return set(self._family.usual(fields)) | set(self._family.extra_keys)
 
     def _check_keys(self) -> None:
         if self.init_from is None and not self._given:
@@ -229,30 +233,64 @@ class ModelRecipe:
                 near = difflib.get_close_matches(key, known, 1)
                 hint = f"did you mean {near[0]}?" if near else f"see transformers' {self._family.config_class}."
                 raise RecipeError(f"model.config.{key} is no setting of {self.family}; {hint}")
+        named = self._family.usual(kinds(self._config_class)) | dict(self._family.extra_keys)
+        self._given = checked(self._given, named)
 
     def _check_shape(self, numbers: dict[str, Any]) -> None:
+        settings = self._settings()
         for key, value in numbers.items():
-            counts = key.endswith(_COUNTS) and key not in _MAY_BE_ZERO and isinstance(value, int)
-            if counts and value < 1:
-                raise RecipeError(f"model.config.{key} is {value}; it must be at least 1.")
+            if key not in settings:
+                continue
             if "dropout" in key and isinstance(value, (int, float)) and not 0 <= value < 1:
                 raise RecipeError(f"model.config.{key} is {value}; a dropout lies in 0..1, 1 excluded.")
-        hidden, heads = self._full("hidden_size"), self._full("num_attention_heads")
-        if hidden % heads and not numbers.get("attention_head_size"):
-            raise RecipeError(
-                f"model.config.hidden_size is {hidden}, which {heads} heads cannot share equally; "
-                f"try hidden_size={math.ceil(hidden / heads) * heads}."
-            )
-        if self._family.rotary and (hidden // heads) % 2:
-            raise RecipeError(
-                f"model.config.hidden_size / num_attention_heads is {hidden // heads}; "
-                "rotary positions need an even number."
-            )
-        shared = self._full("num_key_value_heads")
+            least = 0 if key in _MAY_BE_ZERO and (key != "type_vocab_size" or self._family.typeless) else 1
+            counts = type(value) is int and "dropout" not in key and key not in _MAY_BE_NEGATIVE
+            if counts and value < least:
+                raise RecipeError(f"model.config.{key} is {value}; it must be at least {least}.")
+            if isinstance(value, float) and "dropout" not in key and value < 0:
+                raise RecipeError(f"model.config.{key} is {value}; it must be at least 0.")
+        self._check_heads(numbers)
+        shared, heads = self._full("num_key_value_heads"), self._full("num_attention_heads")
         if shared and heads % shared:
             raise RecipeError(f"model.config.num_key_value_heads is {shared}; it must divide the {heads} heads.")
         if objection := self._family.objection(self._full):
             raise RecipeError(objection)
+        if numbers is self._given:
+            self._check_class(numbers)
+
+    def _check_class(self, numbers: dict[str, Any]) -> None:
+        """What the config class itself refuses."""
+        try:
+            self._config_class(**self._family.own(numbers))
+        except (ValueError, TypeError, KeyError, AttributeError, StrictDataclassError) as error:
+            said = str(error).strip().splitlines()
+            why = said[-1].strip() if said else type(error).__name__
+            raise RecipeError(f"model.config does not fit {self._family.config_class}: {why}") from error
+
+    def _check_special_row(self, tokenizer: Any) -> None:
+        row = self._family.special_row
+        if row is None or row in tokenizer.all_special_ids or row not in tokenizer.get_vocab().values():
+            return
+        token = tokenizer.convert_ids_to_tokens(row)
+        raise RecipeError(
+            f"model.family={self.family} takes the id {row} for padding, and {token} has it; choose a tokenizer in "
+            f"which a special token has the id {row}, or another model."
+        )
+
+    def _check_heads(self, numbers: dict[str, Any]) -> None:
+        hidden, heads = self._full("hidden_size"), self._full("num_attention_heads")
+        own = numbers.get("attention_head_size") or numbers.get("head_dim")
+        unit = heads * (2 if self._family.rotary else 1)
+        cure = f"try hidden_size={math.ceil(hidden / unit) * unit}."
+        if own is None and hidden % heads:
+            raise RecipeError(f"model.config.hidden_size is {hidden}, which {heads} heads cannot share equally; {cure}")
+        if self._family.rotary and own is None and hidden % unit:
+            raise RecipeError(
+                f"model.config.hidden_size / num_attention_heads is {hidden // heads}; "
+                f"rotary positions need an even number, {cure}"
+            )
+        if self._family.rotary and own is not None and own % 2:
+            raise RecipeError(f"model.config.head_dim is {own}; rotary positions need an even number.")
 
 
 def label(config: Any, head: str, labels: Sequence[str]) -> None:

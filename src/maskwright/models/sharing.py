@@ -28,6 +28,11 @@ class DisentangledEmbedding(nn.Embedding):
         self._base = (base,)  # in a tuple: the table belongs to the other network, not to this module
 
     @property
+    def base(self) -> Tensor:
+        """The other network's table: its parameter itself."""
+        return self._base[0].weight
+
+    @property
     def weight(self) -> Tensor:  # type: ignore[override]
         return self._base[0].weight.detach() + self.delta
 

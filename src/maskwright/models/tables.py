@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from .families import Family
 
 
+def missing(tokenizer: Any, rows: int) -> Tensor | None:
+    """bool [rows]: which rows of a table are no token of the tokenizer's (None: every row is one)."""
+    missing_V = torch.ones(rows, dtype=torch.bool, device="cpu")
+    missing_V[[id_ for id_ in tokenizer.get_vocab().values() if id_ < rows]] = False
+    return missing_V if missing_V.any() else None
+
+
 @contextmanager
 def float32() -> Iterator[None]:
     """Weights made inside are float32, whatever the default is."""

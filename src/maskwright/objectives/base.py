@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor, nn
 
 from maskwright.data.batch import Batch
+from maskwright.data.segments import second
 from maskwright.errors import RecipeError
 from maskwright.masking.columns import Column
 from maskwright.masking.draws import Draws
@@ -49,6 +50,7 @@ class RowLayout:
     length: int
     padded: bool  # some rows have padding
     blocks: bool  # several documents share a row and must not see each other
+    pairs: bool = False  # a row is a pair of segments, numbered 1 and 2 as documents are
     shown: int = 0  # tokens of the widest view; 0: as many as the rows have
     copies: int = 1  # views of each row that are predicted alike
 
@@ -102,8 +104,12 @@ class Objective(nn.Module, ABC):
         embeddings_BLE: Tensor | None = None,
         place_BK: Tensor | None = None,
     ) -> Tensor:
-        """Hidden vectors [B, L, D] of rows laid out as this run packs them, or [B, K, D] where only some are wanted."""
+        """Hidden vectors [B, L, D] of rows laid out as this run packs them, or [B, K, D] where only some are wanted.
+
+        A network with segment types is told the segments of pairs, as BERT is.
+        """
         layout = self.layout
+        segmented = layout.pairs and "segments" in network.can
         return network.encode(
             ids_BL,
             document_BL > 0,
@@ -111,6 +117,7 @@ class Objective(nn.Module, ABC):
             blocks=layout.blocks,
             padded=layout.padded,
             embeddings_BLE=embeddings_BLE,
+            segment_BL=second(document_BL) if segmented else None,
             place_BK=place_BK,
         )
 

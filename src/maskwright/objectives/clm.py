@@ -40,7 +40,8 @@ class CausalLM(Objective):
         ids_BL, document_BL = batch.rows["ids"], batch.rows["document"]
         target_BL, _ = next_tokens(ids_BL, document_BL)
         logits_BLV = self.network.predict(self.encode(self.network, ids_BL, document_BL)[:, :-1])
-        return {"clm": token_loss(logits_BLV, target_BL), "accuracy/clm": hits(logits_BLV, target_BL)}
+        guessed_BLV = self.network.guessable(logits_BLV)
+        return {"clm": token_loss(logits_BLV, target_BL), "accuracy/clm": hits(guessed_BLV, target_BL)}
 
     def ruled(self) -> dict[str, Network | str]:
         return {"ruler": "a causal model has no probability of a token given both of its sides; see heldout/clm"}

@@ -78,7 +78,7 @@ class DatedMaskedLM(MaskedLM):
         guess_BL = self.exchange(hidden_BLD).squeeze(-1).float()
         return {
             "mlm": token_loss(logits_BKV, main.target_BK),
-            "accuracy/mlm": hits(logits_BKV, main.target_BK),
+            "accuracy/mlm": hits(self.network.guessable(logits_BKV), main.target_BK),
             "date": class_loss(logits_BC, period_B),
             "accuracy/date": (logits_BC.argmax(1) == period_B - 1).float(),
             "exchanged": functional.binary_cross_entropy_with_logits(guess_BL, exchanged_BL, reduction="none"),

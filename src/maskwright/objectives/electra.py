@@ -92,14 +92,15 @@ class Electra(Objective):
         view = batch.views["main"]
         hidden_BKD = self.encode(self.generator, view.ids_BM, view.document_BM, place_BK=view.place_BK)
         logits_BKV = self.generator.predict(hidden_BKD)
-        sampled_BK = sample(logits_BKV.detach() / self.temperature, view.place_BK, batch.draws("main.generator"))
+        guessed_BKV = self.generator.guessable(logits_BKV.detach())
+        sampled_BK = sample(guessed_BKV / self.temperature, view.place_BK, batch.draws("main.generator"))
         filled_BK = torch.where(view.counts_BK, sampled_BK, view.target_BK)
         shown_BL = view.clean_BL.scatter(1, view.place_BK, filled_BK)
         replaced_BL = (shown_BL != view.clean_BL).float()
         detected_BL = self.detector.detect(self.encode(self.detector, shown_BL, view.document_BM)).float()
         return {
             "generator": token_loss(logits_BKV, view.target_BK),
-            "accuracy/generator": hits(logits_BKV, view.target_BK),
+            "accuracy/generator": hits(guessed_BKV, view.target_BK),
             "detector": functional.binary_cross_entropy_with_logits(detected_BL, replaced_BL, reduction="none"),
             "accuracy/detector": ((detected_BL > 0) == (replaced_BL > 0)).float(),
         }

@@ -64,12 +64,13 @@ class FillAndClassify(Objective):
         view, class_B = batch.views["main"], row_class(batch.rows[self.label.name])
         hidden_BKD = self.encode(self.filler, view.ids_BM, view.document_BM, place_BK=view.place_BK)
         logits_BKV = self.filler.predict(hidden_BKD)
-        guess_BK = torch.where(view.counts_BK, most_likely(logits_BKV.detach()), view.target_BK)
+        guessed_BKV = self.filler.guessable(logits_BKV.detach())
+        guess_BK = torch.where(view.counts_BK, most_likely(guessed_BKV), view.target_BK)
         perturbed_BL = view.clean_BL.scatter(1, view.place_BK, guess_BK)
         logits_BC = self.classifier.classify(self.encode(self.classifier, perturbed_BL, view.document_BM))
         return {
             "mlm": token_loss(logits_BKV, view.target_BK),
-            "accuracy/mlm": hits(logits_BKV, view.target_BK),
+            "accuracy/mlm": hits(guessed_BKV, view.target_BK),
             "classify": class_loss(logits_BC, class_B),
             "accuracy/classify": (logits_BC.argmax(1) == class_B - 1).float(),
         }

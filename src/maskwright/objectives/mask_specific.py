@@ -18,6 +18,7 @@ from maskwright.masking.columns import Classes
 from maskwright.objectives.base import Needs, Objective, RowLayout
 from maskwright.objectives.heads import output_layer
 from maskwright.objectives.losses import hits, token_loss
+from maskwright.tokenids import table_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -51,7 +52,7 @@ class MaskSpecific(Objective):
     def build(self, model: ModelRecipe, tokenizer: PreTrainedTokenizerBase, layout: RowLayout, positions: int) -> None:
         self.layout = layout
         self.network: Network = model.build(tokenizer, positions, "mlm")
-        self.tokens = nn.Embedding(len(tokenizer), self.embedding)
+        self.tokens = nn.Embedding(table_rows(tokenizer), self.embedding)
         self.tagger = output_layer(self.network.config.hidden_size + self.embedding, len(self.entities.names))
 
     def where(self, batch: Batch) -> dict[str, Tensor]:
@@ -70,7 +71,7 @@ class MaskSpecific(Objective):
         return {
             "mlm": (token_loss(logits_BLV, view.clean_BL) * weight_BL).sum(1) * scale_B,
             "tags": (token_loss(tags_BLC, class_BL) * weight_BL).sum(1) * scale_B,
-            "accuracy/mlm": hits(logits_BLV, view.clean_BL),
+            "accuracy/mlm": hits(self.network.guessable(logits_BLV), view.clean_BL),
             "accuracy/tags": hits(tags_BLC, class_BL),
         }
 

@@ -60,4 +60,4 @@ class MaskedLM(Objective):
 def predictions(objective: Objective, network: Network, view: View) -> tuple[Tensor, Tensor]:
     """The loss, and whether the most likely token is the right one, at each place of a view: float32 [B, K] both."""
     logits_BKV = network.predict(objective.encode(network, view.ids_BM, view.document_BM, place_BK=view.place_BK))
-    return token_loss(logits_BKV, view.target_BK), hits(logits_BKV, view.target_BK)
+    return token_loss(logits_BKV, view.target_BK), hits(network.guessable(logits_BKV), view.target_BK)

@@ -49,6 +49,7 @@ class SentenceOrder(MaskedLM):
         source_BL = torch.where(kept_B[:, None], torch.arange(rows["ids"].shape[1], device=kept_B.device),
                                 exchanged(rows["document"]))  # fmt: skip
         moved = {name: column.gather(1, source_BL) if column.ndim == 2 else column for name, column in rows.items()}
+        moved["document"] = numbered(moved["document"])
         return moved | {ORDER: kept_B}
 
     def where(self, batch: Batch) -> dict[str, Tensor]:
@@ -64,7 +65,7 @@ class SentenceOrder(MaskedLM):
         order_B2, kept_B = self.order(hidden_BKD).float(), batch.rows[ORDER].long()
         return {
             "mlm": token_loss(logits_BKV, view.target_BK),
-            "accuracy/mlm": hits(logits_BKV, view.target_BK),
+            "accuracy/mlm": hits(self.network.guessable(logits_BKV), view.target_BK),
             "order": functional.cross_entropy(order_B2, kept_B, reduction="none"),
             "accuracy/order": (order_B2.argmax(1) == kept_B).float(),
         }
@@ -74,6 +75,13 @@ class SentenceOrder(MaskedLM):
 
         width, masked = self.layout.width, rows * predicted["main"]
         return training_flops(self.network, rows * width, masked, width, picked=masked + rows)
+
+
+def numbered(document_BL: Tensor) -> Tensor:
+    """The same rows with segment 1 first, so that the numbers do not tell whether two were exchanged."""
+    swapped_B1 = document_BL[:, 1:2] == 2  # behind [CLS], which keeps the number 1
+    behind_BL = torch.arange(document_BL.shape[1], device=document_BL.device) >= 1
+    return torch.where(swapped_B1 & behind_BL & (document_BL > 0), 3 - document_BL, document_BL)
 
 
 def exchanged(document_BL: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class WordStructure(MaskedLM):
         for view, name, hidden_BKD in ((main, "mlm", hidden[0]), (shown, "structure", hidden[1])):
             logits_BKV = self.network.predict(hidden_BKD)
             terms[name] = token_loss(logits_BKV, view.target_BK)
-            terms[f"accuracy/{name}"] = hits(logits_BKV, view.target_BK)
+            terms[f"accuracy/{name}"] = hits(self.network.guessable(logits_BKV), view.target_BK)
         return terms
 
     def flops(self, rows: int, predicted: Mapping[str, int]) -> float:

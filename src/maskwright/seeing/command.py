@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 from rich.console import Console
 
+from maskwright.config.settings import ShowMasks, check_settings
 from maskwright.errors import RecipeError
 from maskwright.seeing import page, screen
 from maskwright.seeing.look import look
@@ -27,7 +28,7 @@ def show(
     can mend.
     """
     console = console or Console(highlight=False)
-    written = _checked(cfg)
+    written = checked(cfg)
     composed = policies(written, overrides) if written else [Composed("", cfg, choices)]
     looks = look(composed, cfg.show.statistics_rows, cfg.show.progress)
     found = seen(looks, cfg.show.rows)
@@ -42,22 +43,11 @@ def show(
     return told
 
 
-def _checked(cfg: DictConfig) -> list[str]:
+def checked(cfg: DictConfig) -> list[str]:
     """The policies. Raises RecipeError for settings of `show` that mean nothing."""
+    check_settings(cfg, ShowMasks)
     progress = cfg.show.progress
-    if isinstance(progress, bool) or not isinstance(progress, (int, float)) or not 0 <= progress <= 1:
+    if not 0 <= progress <= 1:
         raise RecipeError(f"show.progress is {progress}; it is a share of training between 0 and 1.")
-    for key in ("rows", "statistics_rows"):
-        value = cfg.show[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise RecipeError(f"show.{key} is {value}; give a whole number from 1 up.")
-    if cfg.show.html is not None and not isinstance(cfg.show.html, str):
-        raise RecipeError(f"show.html is {cfg.show.html}; give the path of a file to write, such as masks.html.")
     written = cfg.show.policies
-    written = [] if written is None else [written] if isinstance(written, str) else written
-    if not isinstance(written, (list, ListConfig)) or not all(isinstance(policy, str) for policy in written):
-        raise RecipeError(
-            f"show.policies is {cfg.show.policies}; list texts of overrides, as in "
-            "show.policies=['masking=random','masking=span rate.value=0.4']."
-        )
-    return list(written)
+    return [] if written is None else [written] if isinstance(written, str) else list(written)

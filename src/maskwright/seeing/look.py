@@ -13,6 +13,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from maskwright.config.build import build
+from maskwright.config.settings import ShowMasks
 from maskwright.data.module import usable
 from maskwright.data.order import permutation
 from maskwright.data.prepare import Prepared
@@ -21,8 +23,9 @@ from maskwright.masking import View, ViewRecipe, Views
 from maskwright.masking.columns import Column, named
 from maskwright.masking.draws import Draws
 from maskwright.masking.field import Field
+from maskwright.objectives import Objective
 from maskwright.seeing.recipes import Composed
-from maskwright.training.recipe import Recipe, assemble, build
+from maskwright.training.recipe import Recipe, assemble
 
 
 @dataclass
@@ -79,7 +82,7 @@ def look(composed: Sequence[Composed], rows: int, progress: float) -> list[Look]
     """
     found: list[tuple[Composed, Recipe, str | None, Prepared, Views]] = []
     for each in composed:
-        recipe, refused = understood(each.cfg, each.choices)
+        recipe, refused = understood(each.cfg, each.choices, ShowMasks)
         _check_sight(recipe)
         prepared = recipe.prepare(each.cfg)
         found.append((each, recipe, refused, prepared, recipe.bind(prepared, each.cfg.seeds.masks)))
@@ -98,23 +101,24 @@ def look(composed: Sequence[Composed], rows: int, progress: float) -> list[Look]
     return looks
 
 
-def understood(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[Recipe, str | None]:
-    """The recipe, and why train.py would refuse its views, if it would: masks can be seen all the same.
+def understood(cfg: DictConfig, choices: Mapping[str, str], schema: type) -> tuple[Recipe, str | None]:
+    """The recipe, and why train.py would refuse its views, if it would: masks can be seen all the same. schema: the
+    plain settings.
 
     Raises RecipeError for everything else that the user can mend.
     """
     try:
-        return assemble(cfg, choices), None
+        return assemble(cfg, choices, schema), None
     except RecipeError as error:
         try:
-            return assemble(_content(cfg), choices), str(error)
+            return assemble(_content(cfg), choices, schema), str(error)
         except RecipeError:
             raise error from None
 
 
 def _content(cfg: DictConfig) -> DictConfig:
     """The recipe with an objective that is content with any views."""
-    objective = build(cfg, "objective")
+    objective = build(cfg, "objective", kind=Objective)
     needs = type(objective).needs
     anything = replace(needs, predicts=False, in_place=False, copies=True, losses=dict.fromkeys(needs.views, ""))
     target = type(type(objective).__name__, (type(objective),), {"needs": anything})

@@ -58,6 +58,8 @@ class _Steps(ProgressBar):
         row, words = self.meter.latest, []
         if "loss" in row:
             words.append(f"loss {row['loss']:.3f}")
+        elif "rate" in row:
+            words.append("no loss, as nothing is predicted")
         if "rate" in row:
             words.append(f"rate {percent(row['rate'])}")
         if "speed/tokens_per_second" in row:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from maskwright.pasting import command
 from maskwright.tracking.change import BEFORE, pairs, verdict
 
 # name in metrics.json -> how a reader calls it, what it counts
@@ -120,6 +121,17 @@ def summary(
         console.print(escape(line), soft_wrap=True, highlight=False)
 
 
+def ended(step: int, steps: int, reason: str | None, best: tuple[str, int | None] | None) -> list[str]:
+    """Lines that say where training ended early, and which checkpoint is exported in place of the last.
+
+    best: the figure that decides, and the step where it was best.
+    """
+    lines = [f"ended after step {step:,} of {steps:,}: {reason}"] if reason else []
+    if best and best[1] is not None and best[1] != step:
+        lines.append(f"the weights of step {best[1]:,}, the best by {best[0]}, are measured and exported")
+    return lines
+
+
 def measured(figures: Mapping[str, float]) -> str:
     """The losses of a validation in words, and the ruler's accuracy: `ruler/loss 5.1234, heldout/mlm 5.0312`."""
     shown = [name for name in figures if "ruler/" not in name or name.endswith(("/loss", "/accuracy"))]
@@ -136,9 +148,50 @@ def next_commands(
     commands = []
     if fill_mask is not None:
         first = "import maskwright; " if own else ""
-        ask = f"from transformers import pipeline; print(pipeline('fill-mask', '{folder}/export')('{fill_mask}')[0])"
-        commands.append(("ask the model", f'python -c "{first}{ask}"'))
+        model, sentence = str(Path(folder) / "export"), fill_mask
+        ask = f"from transformers import pipeline; print(pipeline('fill-mask', {model!r})({sentence!r})[0])"
+        commands.append(("ask the model", command("-c", first + ask)))
     return commands + list(others)
+
+
+def of_this_run(
+    folder: str | Path, words: Sequence[str], steps: int, measured: str | Path | None = None, lengthened: bool = False
+) -> list[tuple[str, str]]:
+    """What to do with a run that has ended: (what it does, command).
+
+    words: those that it was begun with. steps: that it has done. measured: what the ruler can look at; None: nothing.
+    lengthened: whether the words say less than the run has become.
+    """
+    commands = []
+    if measured is not None:
+        commands.append(("its figures at other rates and units", command("evaluate.py", run=measured)))
+    alone = not any(word.startswith("sweeps=") for word in words)  # which would begin its whole multirun
+    if alone:
+        commands.append(("the masks that it was trained on", command("show_masks.py", *words)))
+    commands.append(("as many steps again", f"{command('train.py', resume=folder)} trainer.max_steps=+{steps}"))
+    if alone and not lengthened:
+        commands.append(("the same recipe under other seeds", command("train.py", "-m", *_unseeded(words), "seed=2,3")))
+    return commands
+
+
+def of_this_multirun(folder: Path, restart: str | None, jobs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What to do with a multirun. restart: how, where anything is left to do. jobs: their status with `folder` and, of
+    those that finished, ruler/loss."""
+    done = [job for job in jobs if job.get("state") == "finished"]
+    commands = []
+    if restart is not None:
+        commands.append(("go on with what has not finished", restart))
+    if len(done) > 1:
+        commands.append(("compare them", command("compare.py", str(folder))))
+    ruled = [job for job in done if job.get("ruler/loss") is not None]
+    if ruled:
+        best = min(ruled, key=lambda job: job["ruler/loss"])
+        commands.append(("figures of the lowest loss at other rates", command("evaluate.py", run=best["folder"])))
+    return commands
+
+
+def _unseeded(words: Sequence[str]) -> list[str]:
+    return [word for word in words if not word.startswith("seed=")]
 
 
 def show_next(commands: Sequence[tuple[str, str]], console: Console | None = None) -> None:
@@ -146,9 +199,9 @@ def show_next(commands: Sequence[tuple[str, str]], console: Console | None = Non
     console = console or Console()
     if commands:
         console.print("\nnext", style="bold")
-    for what, command in commands:
+    for what, line in commands:
         console.print(f"  [dim]# {escape(what)}[/dim]")
-        console.print(f"  {escape(command)}", soft_wrap=True, highlight=False)
+        console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
 
 
 def _figure(name: str, value: Any) -> str:

@@ -39,7 +39,7 @@ def fill_ins(network: Any, tokenizer: Any, sentences: Sequence[str], top: int = 
                 mask = tokenizer.mask_token
                 raise RecipeError(f"The sentence {sentence!r} has no {mask}; write it where a word is asked for.")
             hidden_1LD = network.encode(ids_1L, torch.ones_like(ids_1L, dtype=torch.bool))
-            logits_KV = network.predict(hidden_1LD[0, place_K])
+            logits_KV = network.guessable(network.predict(hidden_1LD[0, place_K]))
             rows.append((sentence, "", " / ".join(_guesses(logits_V, tokenizer, top) for logits_V in logits_KV)))
     return rows
 
@@ -62,7 +62,7 @@ def held_out(network: Any, tokenizer: Any, view: View, rows: int = 4, around: in
             ids_L = few.ids_BM[row][: int(few.valid_BM[row].sum())]
             left = _text(ids_L[max(0, place - around) : place], tokenizer)
             right = _text(ids_L[place + 1 : place + 1 + around], tokenizer)
-            guesses = _guesses(network.predict(hidden_BLD[row, place]), tokenizer, top)
+            guesses = _guesses(network.guessable(network.predict(hidden_BLD[row, place])), tokenizer, top)
             truth = _token(int(few.target_BK[row, pick]), tokenizer)
             table.append((f"{left} {tokenizer.mask_token} {right}".strip(), truth, guesses))
     return table

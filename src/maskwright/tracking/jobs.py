@@ -7,19 +7,19 @@ import gc
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from maskwright.errors import RecipeError, Refused
+from maskwright.pasting import command, hydra_text
 from maskwright.tracking.secrets import without_secrets
 from maskwright.tracking.writing import write_text
 
@@ -39,12 +39,29 @@ class Job:
 
     def __init__(self, folder: Path, silent: bool) -> None:
         self.folder, self.silent = folder, silent
+        self.reopened = False
+        self.stopped = 1  # exit status of a multirun that stops with this job
         self._preempted = False
         self._kept: dict[str, Any] = {}
+        self._told: dict[str, Any] = {}
 
-    def preempted(self) -> None:
+    def preempted(self, stopped: int = 1) -> None:
         """Say that training was asked to stop before its end and has been saved."""
-        self._preempted = True
+        self._preempted, self.stopped = True, stopped
+
+    def begins(self, told: Mapping[str, Any], finished: bool) -> None:
+        self._told = dict(told)
+        if not finished:
+            self.write("running", started=time.time(), **told)
+
+    def reopen(self) -> None:
+        """Say that a run which had finished gets more steps."""
+        self.reopened = True
+        self.write("running", started=time.time(), **self._told)
+
+    def skip(self) -> None:
+        """Say that this multirun found the job finished."""
+        self.rewrite({**read_status(self.folder), "seen": time.time()})
 
     @property
     def state(self) -> str:
@@ -74,20 +91,25 @@ def tracked_job(folder: str | Path) -> Iterator[Job]:
     multirun, (overrides, number) = in_multirun(), _task()
     job = Job(folder, silent=_rank() != 0)
     log = folder / (f"error-rank-{_rank()}.log" if job.silent else "error.log")
-    before = _Before(folder, log)
+    before = _Before(job, log)
     log.unlink(missing_ok=True)
+    if _names_a_run(overrides) and before.status.get("overrides"):
+        overrides, number = before.status["overrides"], before.status.get("job")  # what the run began with
     told = {"job": number, "overrides": overrides, "command": rerun_command(folder, overrides)}
-    if not before.finished:
-        job.write("running", started=time.time(), **told)
+    job.begins(told, before.finished)
     try:
         yield job
     except BaseException as error:
         if isinstance(error, SystemExit) and error.code in (0, None):
             _well(job, before)
             raise
+        if isinstance(error, KeyboardInterrupt) and read_status(folder).get("state") == "preempted":
+            raise  # by the job's own processes, which have saved
         with contextlib.suppress(OSError):  # the disk may be full; the error itself goes on
             if before.finished or (before.status and isinstance(_cause(error), Refused)):
                 before.restore(job, {"at": time.time(), "error": sentence(error), **told})
+            elif isinstance(_cause(error), Refused) and not multirun:
+                (folder / STATUS).unlink(missing_ok=True)  # no run of ours, such as a multirun's folder after resume=
             else:
                 job.write("failed", ended=time.time(), error=sentence(error), command=rerun_command(folder, overrides))
                 if not log.exists() and folder.is_dir():  # the job's own processes may have written theirs
@@ -100,7 +122,7 @@ def tracked_job(folder: str | Path) -> Iterator[Job]:
         error.__traceback__ = None  # it holds the job's tensors
     else:
         if _well(job, before) == "preempted" and multirun:
-            raise SystemExit(1)  # the multirun is not done
+            raise SystemExit(job.stopped)  # the multirun is not done
     finally:
         if multirun:
             _let_go()
@@ -110,13 +132,13 @@ class _Before:
     """What a folder said of the run that it holds. A run that has finished stays finished, whatever a later command
     does, and one that a command does not go with stays as it was; what was refused is noted beside it."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
-        self.status, self.log = read_status(folder), log
+    def __init__(self, job: Job, log: Path) -> None:
+        self.job, self.status, self.log = job, read_status(job.folder), log
         self.text = log.read_text(encoding="utf-8") if log.exists() else None
 
     @property
     def finished(self) -> bool:
-        return self.status.get("state") == "finished"
+        return self.status.get("state") == "finished" and not self.job.reopened
 
     def restore(self, job: Job, refused: Mapping[str, Any]) -> None:
         job.rewrite({**self.status, "refused": dict(refused)})
@@ -159,17 +181,18 @@ def rerun_command(folder: Path, overrides: list[str]) -> str:
     """The command that runs one job again, alone, in the same folder; a run that has begun there is gone on with."""
     if (folder / "config.yaml").exists():
         return _resume(folder)
-    words = ["python", "train.py", *overrides]
+    mode = []
     if any(word.lstrip("+").startswith("sweeps=") for word in overrides):
-        words.append("hydra.mode=RUN")  # the study would start the whole multirun again
-    return " ".join(shlex.quote(word) for word in [*words, f"hydra.run.dir={_hydra_text(str(folder))}"])
+        mode = ["hydra.mode=RUN"]  # the study would start the whole multirun again
+    return command("train.py", *overrides, *mode, hydra__run__dir=folder)
 
 
-def run_on_devices(folder: str | Path, processes: int, script: str | Path) -> dict[str, Any]:
+def run_on_devices(folder: str | Path, processes: int, script: str | Path, resume: str | None = None) -> dict[str, Any]:
     """Run this job of a multirun as `processes` processes of its own (torchrun), into the same folder.
 
     In a multirun Lightning's own launcher would start every process on the whole sweep again. The children run the
-    same overrides as a single run. Returns their metrics.json, empty when they were asked to stop before its end.
+    same overrides as a single run, or go on with the run in the folder `resume`. Returns their metrics.json, empty when
+    they were asked to stop before its end.
 
     Raises:
         JobFailed: they ended with an error.
@@ -178,19 +201,14 @@ def run_on_devices(folder: str | Path, processes: int, script: str | Path) -> di
         raise ValueError(f"processes is {processes}; one process needs no launcher.")
     folder = Path(folder).absolute()
     overrides, _ = _task()
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command += [
-        str(script),
-        *overrides,
-        f"hydra.run.dir={_hydra_text(str(folder))}",
-        "hydra.output_subdir=null",
-        "hydra.mode=RUN",
-    ]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    words = overrides if resume is None else [*overrides, f"resume={hydra_text(resume)}"]
+    last = [f"hydra.run.dir={hydra_text(str(folder))}", "hydra.output_subdir=null", "hydra.mode=RUN"]
     ranked = (*_RANK_VARIABLES, *(name for name in os.environ if name.startswith("TORCHELASTIC_")))
     environment = {name: value for name, value in os.environ.items() if name not in ranked}
     # torchrun would give each process a single thread
     environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    child = subprocess.Popen(command, env=environment)
+    child = subprocess.Popen([*launcher, str(script), *words, *last], env=environment)
     with _forwarding(child):
         code = child.wait()
     status = read_status(folder)
@@ -267,6 +285,16 @@ def _read(path: Path) -> dict[str, Any]:
     return kept if isinstance(kept, dict) else {}
 
 
+def task_words() -> list[str]:
+    """The overrides of this task as they were written; ${...} in them refers to the recipe, not to Hydra's config."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    if not HydraConfig.initialized():
+        return []
+    return [str(word) for word in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)]
+
+
 def _task() -> tuple[list[str], int | None]:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
@@ -275,7 +303,27 @@ def _task() -> tuple[list[str], int | None]:
         return [], None
     config = HydraConfig.get()
     number = None if not in_multirun() or OmegaConf.is_missing(config.job, "num") else config.job.num
-    return [str(word) for word in config.overrides.task], number
+    return task_words(), number
+
+
+def run_words(folder: str | Path) -> list[str]:
+    """The words that the run in `folder` was begun with, and those of a resume, where they say more."""
+    words = _task()[0]
+    if _names_a_run(words):
+        more = [word for word in words if not word.startswith("trainer.max_steps=")]
+        words = [*read_status(folder).get("overrides", []), *more]
+    kept = [word for word in words if not word.startswith("resume=")]
+    return list({word.lstrip("+~").partition("=")[0]: word for word in kept}.values())
+
+
+def _names_a_run(words: Sequence[str]) -> bool:
+    """Whether a command's words go on with a run by name, and do not say its recipe."""
+    return any(word.startswith("resume=") and word != "resume=auto" for word in words)
+
+
+def first_process() -> bool:
+    """Whether this process is rank 0, by what launchers say."""
+    return _rank() == 0
 
 
 def _rank() -> int:
@@ -285,15 +333,8 @@ def _rank() -> int:
     return 0
 
 
-def _hydra_text(text: str) -> str:
-    """A text as a value of Hydra's override grammar."""
-    if all(c.isalnum() or c in "/-_.:" for c in text):
-        return text
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 def _resume(folder: Path) -> str:
-    return "python train.py " + shlex.quote(f"resume={_hydra_text(str(folder))}")
+    return command("train.py", resume=folder)
 
 
 def _let_go() -> None:

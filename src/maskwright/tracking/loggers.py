@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,9 +15,12 @@ from typing import Any, Protocol
 from lightning.pytorch.loggers import Logger
 
 from maskwright.errors import RecipeError
+from maskwright.tracking.direction import less_is_better
 from maskwright.tracking.metrics_file import MetricsFile
 from maskwright.tracking.secrets import without_secrets
 from maskwright.tracking.writing import write_text
+
+TOTALS = ("flops", "seconds")  # they only grow: their least value tells nothing
 
 
 @dataclass
@@ -118,7 +122,7 @@ class TensorBoard:
 class _TensorBoardLogger(RunLogger):
     def __init__(self, folder: Path, writer: Any, target: Path) -> None:
         super().__init__(folder)
-        self.writer, self.where = writer, f"TensorBoard: tensorboard --logdir {_short(target)}"
+        self.writer, self.where = writer, f"TensorBoard: tensorboard --logdir {shlex.quote(_short(target))}"
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         for name, value in _numbers(metrics).items():
@@ -209,16 +213,18 @@ class Wandb:
 class WandbLogger(RunLogger):
     """One W&B run. What is already there from before a kill is skipped: W&B cannot rewind.
 
-    At the last step it had, only names that it has not are taken, as of a validation that was killed.
+    At the last step it had, only names that it has not are taken, as of a validation that was killed. The summary of a
+    figure whose name tells which way is better holds its best value beside the last.
     """
 
     def __init__(self, folder: Path, experiment: Any, mode: str, memory: Memory) -> None:
         super().__init__(folder)
         self.experiment, self.memory = experiment, memory
+        self._defined: set[str] = set()  # figures whose best value W&B keeps
         if mode == "online":
             self.where = f"W&B: {experiment.url}"
         elif mode == "offline":
-            self.where = f"W&B offline: wandb sync --append {_short(Path(experiment.dir).parent)}"
+            self.where = f"W&B offline: wandb sync --append {shlex.quote(_short(Path(experiment.dir).parent))}"
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         self._log({k: v for k, v in _scalars(metrics).items() if k != "epoch"}, int(step or 0))
@@ -233,11 +239,21 @@ class WandbLogger(RunLogger):
         had = self.memory.names if step == self.memory.logged else ()
         new = {name: value for name, value in values.items() if name not in had}
         if new and step >= self.memory.logged:
+            self._define(name for name, value in new.items() if is_number(value))
             self.experiment.log(new, step=step)
             self.memory.keep(self.memory.id, self.memory.group, step, (*had, *new))
 
+    def _define(self, names: Iterable[str]) -> None:
+        for name in names:
+            lower = less_is_better(name)
+            if name not in self._defined and lower is not None and name not in TOTALS:
+                self.experiment.define_metric(name, summary="min,last" if lower else "max,last")
+                self._defined.add(name)
+
     def log_summary(self, values: Mapping[str, Any]) -> None:
-        self.experiment.summary.update({k: v for k, v in values.items() if v is not None})
+        # A value in place of what W&B made of the curve would take the best one away.
+        told = {name: value for name, value in values.items() if value is not None and name not in self._defined}
+        self.experiment.summary.update(told)
 
     def close(self, exit_code: int) -> None:
         self.experiment.finish(exit_code=exit_code)
@@ -279,8 +295,8 @@ def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        k: float(v)
-        for k, v in _scalars(values).items()
-        if isinstance(v, int | float) and not isinstance(v, bool) and not math.isnan(v)
-    }
+    return {k: float(v) for k, v in _scalars(values).items() if is_number(v) and not math.isnan(v)}
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

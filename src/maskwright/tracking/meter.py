@@ -11,15 +11,17 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.profilers import Profiler
 from torch import Tensor
 
+_ALWAYS = ("rate", "achieved_rate", "grad_norm", "tokens", "flops")  # begin names of values that every step has
 WAIT = "train_dataloader_next"  # how Lightning's training loop names the fetch of a batch
 
 
 class Meter(Callback):
     """Turns the dicts that `training_step` returns into rows for the trainer's loggers.
 
-    In a row, a value is its mean over the steps since the row before; `lr/...` is the last step's; `tokens` and `flops`
-    are totals since the run's first step, kept through resumes. Sums stay on the device: the only synchronisation is
-    one copy per row. Validation and the time a run lay dead do not count as training time.
+    In a row, a value is its mean over the steps since the row before that had one (NaN: a step had none; where no step
+    had one, neither has the row); `lr/...` is the last step's; `tokens` and `flops` are totals since the run's first
+    step, kept through resumes. Sums stay on the device: the only synchronisation is one copy per row. Validation and
+    the time a run lay dead do not count as training time.
 
     Args:
         flops_per_token: model FLOPs of one training step per real token (forward and backward), all networks; or a
@@ -45,6 +47,7 @@ class Meter(Callback):
         self.latest: dict[str, float] = {}
         self._clock = clock
         self._sums: dict[str, Tensor | float] = {}
+        self._absent: dict[str, Tensor | float] = {}  # steps that had no such value
         self._last: dict[str, Tensor | float] = {}
         self._steps = 0
         self._window = _Time()
@@ -68,9 +71,14 @@ class Meter(Callback):
         self.add(outputs, step - 1)
         every = self.every or getattr(trainer, "log_every_n_steps", 0) or 1
         if step % every == 0 or step == trainer.max_steps:
+            self.flush(trainer)
+
+    def flush(self, trainer: Trainer) -> None:
+        """Log the steps since the row before, if there are any."""
+        if self._steps:
             row = self.row()
             for logger in trainer.loggers:
-                logger.log_metrics(row, step=step)
+                logger.log_metrics(row, step=trainer.global_step)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pause()
@@ -90,6 +98,7 @@ class Meter(Callback):
         now = 0.0 if self._mark is None else self._clock() - self._mark
         return {
             "sums": {k: _plain(v) for k, v in self._sums.items()},
+            "absent": {k: _plain(v) for k, v in self._absent.items()},
             "last": {k: _plain(v) for k, v in self._last.items()},
             "steps": self._steps,
             "window": self._window.plain(now),
@@ -101,6 +110,7 @@ class Meter(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._sums, self._last = dict(state_dict["sums"]), dict(state_dict["last"])
+        self._absent = dict(state_dict.get("absent", {}))
         self._steps = state_dict["steps"]
         self._window, self._run = _Time(**state_dict["window"]), _Time(**state_dict["run"])
         self._run_steps, self._run_tokens = state_dict["run_steps"], state_dict["run_tokens"]
@@ -122,15 +132,16 @@ class Meter(Callback):
                 continue
             if isinstance(value, Tensor):
                 value = value.to(torch.float32 if value.device.type == "mps" else torch.float64)
-            total = self._sums.get(name, 0.0)
-            if isinstance(total, Tensor) and isinstance(value, Tensor):
-                total = total.to(value.device)
-            self._sums[name] = total + value
+            if isinstance(value, Tensor) and not name.startswith(_ALWAYS):
+                absent = value.isnan()
+                value = value.masked_fill(absent, 0.0)
+                _add(self._absent, name, absent.to(value.dtype))
+            _add(self._sums, name, value)
         self._steps += 1
 
     def row(self) -> dict[str, float]:
         """The means since the row before, the totals and the speed; the sums start again."""
-        sums, last = _fetch(self._sums), _fetch(self._last)
+        sums, last, absent = _fetch(self._sums), _fetch(self._last), _fetch(self._absent)
         if self._mark is not None:
             now = self._clock()
             self._window.training += now - self._mark
@@ -140,10 +151,11 @@ class Meter(Callback):
         self._run_tokens += tokens
         self._run_flops += flops
         self._run.add(self._window)
-        row = {name: total / self._steps for name, total in sums.items()} | last
+        steps = {name: self._steps - absent.get(name, 0.0) for name in sums}
+        row = {name: total / steps[name] for name, total in sums.items() if steps[name]} | last
         row |= {"tokens": int(self._run_tokens), "flops": self._run_flops}
         row |= self._speed(tokens, flops, self._window)
-        self._sums, self._last, self._steps, self._window = {}, {}, 0, _Time()
+        self._sums, self._absent, self._last, self._steps, self._window = {}, {}, {}, 0, _Time()
         self.latest = row
         return row
 
@@ -228,6 +240,13 @@ class _Stopwatch(Profiler):
 
     def summary(self) -> str:
         return self.inner.summary()
+
+
+def _add(sums: dict[str, Tensor | float], name: str, value: Tensor | float) -> None:
+    total = sums.get(name, 0.0)
+    if isinstance(total, Tensor) and isinstance(value, Tensor):
+        total = total.to(value.device)
+    sums[name] = total + value
 
 
 def _plain(value: Tensor | float) -> Tensor | float:

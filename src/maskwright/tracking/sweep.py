@@ -7,13 +7,17 @@ import csv
 import io
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
+from omegaconf import OmegaConf
 
+from maskwright.tracking import console as screen
 from maskwright.tracking.jobs import STATUS, is_failure, read_status, rerun_command
+from maskwright.tracking.restart import PLAN, other_plan, planned, restart
 from maskwright.tracking.writing import write_text
 
 FIGURES = ("ruler/accuracy", "ruler/loss", "speed/tokens_per_second")
@@ -22,17 +26,27 @@ FIGURES = ("ruler/accuracy", "ruler/loss", "speed/tokens_per_second")
 class SweepReport(Callback):
     """Hydra callback (`hydra.callbacks.sweep_report`) that gathers the jobs' status.json and metrics.json.
 
-    Writes results.csv into the sweep's folder and prints the table. Jobs that an earlier multirun left in the same
-    folder do not count.
+    Writes results.csv into the sweep's folder and prints the table and what comes next. A multirun in the folder of an
+    earlier one is its restart, and refused when its command is another. Jobs that are left in the folder and that the
+    multirun has not looked at do not count.
     """
 
     def __init__(self) -> None:
         self._folder: Path | None = None
+        self._restart = ""
         self._began = 0.0
         self._process = 0
 
     def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
         self._folder, self._began, self._process = Path(config.hydra.sweep.dir).absolute(), time.time(), os.getpid()
+        hydra = OmegaConf.to_container(config.hydra, resolve=False)
+        assert isinstance(hydra, dict)
+        plan: dict[str, Any] = {str(key): value for key, value in hydra.items()}
+        self._restart = restart(plan, self._folder)
+        if (refused := other_plan(plan, self._folder)) is not None:
+            print(f"error: {refused}", file=sys.stderr)
+            raise SystemExit(2)
+        print(f"multirun folder {self._folder} - Ctrl-C stops it; go on with: {self._restart}", flush=True)
         atexit.register(self._report)  # a sweeper that gives up, or Ctrl-C, never gets to on_multirun_end
 
     def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
@@ -49,12 +63,13 @@ class SweepReport(Callback):
         if not jobs or self._folder is None:
             return 0
         _write(self._folder / "results.csv", jobs)
-        show(self._folder, jobs)
+        show(self._folder, jobs, self._restart, len(planned(self._folder / PLAN)))
         return sum(map(is_failure, jobs))
 
 
 def gather(folder: Path, since: float = 0.0) -> list[dict[str, Any]]:
-    """status.json of each job under `folder` that began after `since`, with its final figures and `folder`."""
+    """status.json of each job under `folder` that began after `since`, or was found finished then, with its final
+    figures and `folder`."""
     jobs = []
     for path in sorted(folder.rglob(STATUS)):
         status = read_status(path.parent)
@@ -62,7 +77,7 @@ def gather(folder: Path, since: float = 0.0) -> list[dict[str, Any]]:
         if since and refused.get("at", 0.0) >= since:  # another run lives in this job's folder
             jobs.append(status | {"folder": str(path.parent), **refused, "state": "refused"})
             continue
-        if status.get("started", 0.0) < since:
+        if max(status.get("started", 0.0), status.get("seen", 0.0)) < since:
             continue
         try:
             metrics = json.loads((path.parent / "metrics.json").read_text(encoding="utf-8"))
@@ -75,8 +90,11 @@ def gather(folder: Path, since: float = 0.0) -> list[dict[str, Any]]:
     return sorted(jobs, key=lambda job: (job.get("job") is None, job.get("job"), job["folder"]))
 
 
-def show(folder: Path, jobs: list[dict[str, Any]]) -> None:
-    """Print all jobs in a table, then each failure with the command that runs it again."""
+def show(folder: Path, jobs: list[dict[str, Any]], restart: str, planned: int = 0) -> None:
+    """Print all jobs in a table, then each failure with the command that runs it again, and what comes next.
+
+    planned: jobs of the whole multirun, where that is known.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -99,15 +117,15 @@ def show(folder: Path, jobs: list[dict[str, Any]]) -> None:
         console.print(f"every job: {escape(' '.join(shared))}", soft_wrap=True, highlight=False)
     console.print(table)
     failed = [job for job in jobs if is_failure(job)]
-    done = f"{len(jobs) - len(failed)} of {len(jobs)} jobs finished"
+    left = max(0, planned - len(jobs))
+    done = f"{len(jobs) - len(failed)} of {len(jobs) + left} jobs finished" + (f", {left} never began" if left else "")
     console.print(f"\n{done}; table in {escape(str(folder / 'results.csv'))}", soft_wrap=True, highlight=False)
-    if len(jobs) - len(failed) > 1:
-        console.print(f"compare them: python compare.py {escape(str(folder))}", soft_wrap=True, highlight=False)
     for job in failed:
         ended = "it was killed." if job.get("state") == "running" else "it was asked to stop and was saved."
         said = job.get("error") or ended
         console.print(f"\n[red]job {job.get('job')}[/red] {escape(said)}", soft_wrap=True, highlight=False)
         console.print(f"  again, alone: {escape(job.get('command', ''))}", soft_wrap=True, highlight=False)
+    screen.show_next(screen.of_this_multirun(folder, restart if failed or left else None, jobs), console)
 
 
 def _state(job: dict[str, Any]) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +12,15 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from maskwright.errors import RecipeError
+from maskwright.models.steps import NAME, listed, name, whole
+from maskwright.models.steps import newest as newest
 from maskwright.training.health import FULL, WATCHED, refuse_broken
-
-_NAME = re.compile(r"step-(\d+)\.ckpt")
-
-
-def name(step: int) -> str:
-    """File name of the checkpoint taken after `step` optimizer steps."""
-    return f"step-{step:08d}.ckpt"
-
-
-def listed(folder: str | Path) -> list[Path]:
-    """The step checkpoints of a folder, the newest first, whole or not. A missing folder has none."""
-    matches = [(path, _NAME.fullmatch(path.name)) for path in Path(folder).glob("step-*.ckpt")]
-    return [path for _, path in sorted(((int(match[1]), path) for path, match in matches if match), reverse=True)]
-
-
-def whole(path: str | Path) -> bool:
-    """Whether every byte of a checkpoint is as it was written, by the checksums in its archive."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return False
 
 
 def remove_torn(folder: str | Path) -> None:
     """Delete what a process that was killed while it wrote a checkpoint has left. No other may be writing there."""
     for path in Path(folder).glob(".step-*.ckpt.*.part"):
         path.unlink(missing_ok=True)
-
-
-def newest(folder: str | Path) -> Path | None:
-    """The newest whole checkpoint of a folder; None where there is none."""
-    return next((path for path in listed(folder) if whole(path)), None)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -105,6 +78,7 @@ class StepCheckpoint(Checkpoint):
         if keep < 0:
             raise RecipeError(f"checkpoint.keep is {keep}; it is a number of files, 0 to keep all.")
         self.folder, self.every, self.keep = Path(folder), every, keep
+        self.kept: int | None = None  # the step of a checkpoint that stays, however old it gets
         self._after_validation = False
         self._saved_step = -1
 
@@ -122,6 +96,10 @@ class StepCheckpoint(Checkpoint):
             self._after_validation = False
             self.save(trainer)
 
+    def ask(self) -> None:
+        """Save after the validation that is ending, whatever the step; all ranks must call it."""
+        self._after_validation = True
+
     def save(self, trainer: Trainer) -> Path:
         """Writes the checkpoint of the trainer's step, once, and removes those not kept; all ranks must call it."""
         path = self.folder / name(trainer.global_step)
@@ -130,7 +108,8 @@ class StepCheckpoint(Checkpoint):
         trainer.save_checkpoint(path, weights_only=False)
         if self.keep and trainer.is_global_zero:
             for old in listed(self.folder)[self.keep :]:
-                old.unlink(missing_ok=True)
+                if self.kept is None or old.name != name(self.kept):
+                    old.unlink(missing_ok=True)
         self._saved_step = trainer.global_step
         return path
 
@@ -164,7 +143,7 @@ def _not_written(path: Path, error: Exception) -> RecipeError:
 
 def _instead(path: Path) -> str:
     """What to use instead of a checkpoint that cannot be read."""
-    match = _NAME.fullmatch(path.name)
+    match = NAME.fullmatch(path.name)
     older = [other for other in listed(path.parent) if other.name < path.name] if match else []
     whole_one = next((other for other in older if whole(other)), None)
     if whole_one is not None:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
+from maskwright.config.build import build
 from maskwright.data import Prepared
 from maskwright.errors import RecipeError
 from maskwright.evaluation.heads import HEADS
@@ -20,7 +22,7 @@ from maskwright.evaluation.tools import Tools, undisturbed
 from maskwright.tracking.meter import Meter
 from maskwright.tracking.run import Record
 from maskwright.training.ema import WeightAverage
-from maskwright.training.recipe import Recipe, build
+from maskwright.training.recipe import Recipe
 
 
 class Evaluating(Callback):
@@ -28,7 +30,7 @@ class Evaluating(Callback):
 
     Rank 0 evaluates while the others wait. The random state and the mode of every module are put back, the weight
     average (where there is one) is looked at in place of the weights, and the time is not counted as training. Figures
-    are logged as <name>/<figure>, without those that break others down; those of the last step also stand, whole, in
+    are logged as <name>/<figure>, without those that break others down; those measured last also stand, whole, in
     evaluation/<name>/results.json. It keeps no state: list it before the callback that saves checkpoints, and a resumed
     run logs what a run never stopped would have.
     """
@@ -45,33 +47,34 @@ class Evaluating(Callback):
         if step % self.every and step != trainer.max_steps:
             return
         self.meter.on_validation_start(trainer, pl_module)  # its clock stands still
-        if trainer.is_global_zero:
-            self.evaluate(pl_module, step, last=step == trainer.max_steps)
-        trainer.strategy.barrier()
+        figures = self.evaluate(pl_module, step) if trainer.is_global_zero else {}
+        self.record.log(step, figures)
+        figures = trainer.strategy.broadcast(figures)
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in figures.items()})
         self.meter.on_validation_end(trainer, pl_module)
 
-    def evaluate(self, module: LightningModule, step: int, last: bool) -> None:
-        """Run the suites on the network as it is now."""
+    def evaluate(self, module: LightningModule, step: int) -> dict[str, float]:
+        """Run the suites on the network as it is now, and write their results; returns those worth a curve."""
         tools = Tools(module.device, cache=self.cache)
         with undisturbed(0):
             if self.average is None:
-                return self._run(tools, step, last)
+                return self._run(tools, step)
             with self.average.averaged(module):
-                self._run(tools, step, last)
+                return self._run(tools, step)
 
-    def _run(self, tools: Tools, step: int, last: bool) -> None:
+    def _run(self, tools: Tools, step: int) -> dict[str, float]:
+        figures: dict[str, float] = {}
         for name, suite in self.suites.items():
             result = suite.run(self.subject, tools)
-            shown = {f"{name}/{key}": v for key, v in result.numbers().items() if not key.startswith("by/")}
-            self.record.log(step, shown)
-            if last:
-                document = {"suite": suite.name, "name": name, "step": step, **result.plain()}
-                write(self.record.folder / "evaluation" / name, document)
+            figures |= {f"{name}/{key}": v for key, v in result.numbers().items() if not key.startswith("by/")}
+            document = {"suite": suite.name, "name": name, "step": step, **result.plain()}
+            write(self.record.folder / "evaluation" / name, document)
+        return figures
 
 
 def evaluating(
     cfg: DictConfig, recipe: Recipe, prepared: Prepared, record: Record, meter: Meter, average: WeightAverage | None
-) -> list[Callback]:
+) -> list[Evaluating]:
     """The callback that `evaluation` asks for; none when it is off.
 
     Raises RecipeError for settings that do not go together, and for suites that cannot measure this run's network.
@@ -85,7 +88,7 @@ def evaluating(
             "evaluation.every_n_steps and a suite go together; set both, as in evaluation.every_n_steps=500 "
             "+evaluation@evaluation.suites.cloze=fill."
         )
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+    if every < 1:
         raise RecipeError(f"evaluation.every_n_steps is {every}; give a number of steps from 1 up, or null.")
     if cfg.hardware.strategy == "fsdp":
         raise RecipeError("evaluation.every_n_steps needs whole weights on each device; use hardware=ddp, or null.")
@@ -107,4 +110,4 @@ def evaluating(
 
 def suites_of(cfg: DictConfig) -> dict[str, Suite]:
     """The suites by name, built. Raises RecipeError for a wrong setting."""
-    return {str(name): build(cfg, f"evaluation.suites.{name}", node) for name, node in cfg.evaluation.suites.items()}
+    return {str(name): build(cfg, f"evaluation.suites.{name}", node, Suite) for name, node in cfg.evaluation.suites.items()}

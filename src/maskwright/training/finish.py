@@ -10,10 +10,12 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from maskwright.data.prepare import Prepared
+from maskwright.evaluation.ruler import NOTHING_MASKED
 from maskwright.models.export import export
 from maskwright.objectives import Objective
 from maskwright.tracking import console as screen
 from maskwright.tracking import fill_ins
+from maskwright.tracking.jobs import in_multirun, run_words
 from maskwright.tracking.change import BEFORE, pairs, verdict
 from maskwright.tracking.meter import Meter
 from maskwright.tracking.run import Record
@@ -22,11 +24,6 @@ from maskwright.training.folder import RunFolder
 from maskwright.training.recipe import Recipe
 
 FILL_INS = 6  # example sentences at the end
-OTHERS = (
-    ("see what a masking does to real rows", "python show_masks.py masking=span rate.value=0.4"),
-    ("train a discriminator with span masks", "python train.py objective=electra masking=span"),
-    ("compare strategies and rates", "python train.py -m masking=random,whole_word,span rate.value=0.15,0.40 seed=1,2"),
-)
 
 
 def figures(
@@ -46,7 +43,12 @@ def figures(
             found[f"{prefix}/{name}"] = validation.get(f"{prefix}/{name}")
         if isinstance(network, str):
             found[f"{prefix}/reason"] = network
+        elif found[f"{prefix}/loss"] is None:
+            found[f"{prefix}/reason"] = NOTHING_MASKED
     found |= {name: value for name, value in validation.items() if name not in found}
+    for term in (term for term, weight in objective.weights.items() if weight and f"heldout/{term}" not in found):
+        found[f"heldout/{term}"] = None
+        found[f"heldout/{term}/reason"] = "no held-out place counts"
     found |= {BEFORE + name: value for name, value in (before or {}).items()}
     found |= meter.totals()
     found["wall_seconds"] = seconds
@@ -89,6 +91,13 @@ def leave(
         console.print()
         with torch.no_grad():
             fill_ins.show(fill_ins.fill_ins(ruled[0], prepared.tokenizer, sentences), console)
-    fill = sentences[0] if ruled and sentences and ruled[0] is objective.exports()[""] else None
+    if in_multirun():  # whose report says what comes next, once
+        return
+    folders = {id(network): folder for folder, network in objective.exports().items()}
+    inside = folders.get(id(ruled[0])) if ruled else None  # of the network that the ruler looks at
+    fill = sentences[0] if sentences and inside == "" else None
     own = objective.exports()[""].family.library != "transformers"
-    screen.show_next(screen.next_commands(run.path, fill, OTHERS, own), console)
+    measured = None if inside is None else run.export / inside if inside else run.path
+    more = "lengthened" in (run.recorded() or {})
+    others = screen.of_this_run(run.path, run_words(run.path), metrics["steps"], measured, more)
+    screen.show_next(screen.next_commands(run.path, fill, others, own), console)

@@ -12,6 +12,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from maskwright.errors import RecipeError
+from maskwright.pasting import command
 
 WATCHED = ("loss", "grad_norm")  # of what a training step reports
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -24,6 +25,8 @@ def refuse_broken(values: Any, step: int, names: tuple[str, ...] | None = None) 
     """
     for name, value in values.items() if isinstance(values, Mapping) else ():
         if (names is None or name in names) and not math.isfinite(float(value)):
+            if math.isnan(float(value)) and float(values.get("grad_norm", math.nan)) == 0:
+                continue  # a batch in which nothing counts has no loss and no gradient
             wrong = "is not a number" if math.isnan(float(value)) else "is infinite"
             raise RecipeError(
                 f"{name} {wrong} at step {step}; lower optimizer.lr, or set trainer.clip=1 and hardware.precision=32, "
@@ -50,5 +53,6 @@ def full_disk_explained(folder: Path) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         raise RecipeError(
-            f"The disk is full (writing {error.filename or 'a file'}); free some space and go on with resume={folder}."
+            f"The disk is full (writing {error.filename or 'a file'}); free some space and go on with: "
+            f"{command('train.py', resume=folder)}"
         ) from error

@@ -34,7 +34,8 @@ class Pretraining(L.LightningModule):
     """Trains one objective. `training_step` returns what a step measured, as detached tensors and numbers:
 
     loss and loss/<term>; <name> for terms of weight 0; rate and achieved_rate of the first view, rate/<view> and
-    achieved_rate/<view> of others; tokens (real, over all ranks); grad_norm; lr/<group>.
+    achieved_rate/<view> of others; tokens (real, over all ranks); grad_norm; lr/<group>. A term that counts nowhere in
+    the batch is NaN, and so is the loss where none of its terms counts: there is no such number.
 
     stretches: the runs of steps (first, number) over which the learning rate follows its schedule once; none: all.
     longest: tokens of the longest training rows, of which `micro_rows` fit; None: all rows are alike.
@@ -174,12 +175,16 @@ class Pretraining(L.LightningModule):
             counts += [view.rate_B.double().sum(), (view.outcome_BL > 0).sum(), view.maskable_BL.sum()]
         facts = self._over_ranks(torch.stack([*(count.double() for count in counts), *sums.values()]))
         tokens, *of_views = facts[: len(counts)]
-        values = {name: total * share[name] for name, total in zip(sums, facts[len(counts) :], strict=True)}
+        values = {
+            name: torch.where(share[name] > 0, total * share[name], torch.nan)
+            for name, total in zip(sums, facts[len(counts) :], strict=True)
+        }
         weights = self.objective.weights
         measured: dict[str, Any] = {
             (f"loss/{name}" if weights[name] else name): value for name, value in values.items()
         }
-        measured["loss"] = sum(weights[name] * value for name, value in values.items())
+        parts_T = torch.stack([weights[name] * value for name, value in values.items() if weights[name]])
+        measured["loss"] = torch.where(parts_T.isnan().all(), torch.nan, parts_T.nansum())
         rows = len(batch) * self.trainer.world_size
         for number, name in enumerate(batch.views):
             rate, selected, candidates = of_views[3 * number : 3 * number + 3]
@@ -234,3 +239,4 @@ class Pretraining(L.LightningModule):
                 results[f"{prefix}/{name}"] = value
         self.validation, self.validated_at = results, self.global_step
         refuse_broken(results, self.global_step)
+        self.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in results.items()})

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError
 
+from maskwright.config.build import build, parameters, plain
+from maskwright.config.names import hint
+from maskwright.config.settings import Recipe as Settings
+from maskwright.config.settings import check_settings
+from maskwright.config.values import check, classes, fits
 from maskwright.data import Corpus, Packing
 from maskwright.data.annotate import Annotator
 from maskwright.data.cleaning import Cleaning
 from maskwright.data.prepare import Prepared, TokenizerRecipe, prepare
+from maskwright.data.segments import tell_segments
 from maskwright.data.words import Segmenter
 from maskwright.errors import RecipeError
 from maskwright.masking import ViewRecipe, Views, Vocabulary
@@ -72,7 +75,7 @@ class Recipe:
 
     def prepare(self, cfg: DictConfig) -> Prepared:
         """The data, from the cache where it is there."""
-        return prepare(
+        prepared = prepare(
             self.corpus,
             self.tokenizer,
             self.packing,
@@ -85,6 +88,9 @@ class Recipe:
             processes=physical_cores(),
             lengths=[phase.length for phase in self.phases],
         )
+        if self.packing.kind == "pairs" and "segments" in self.model.can:
+            tell_segments(prepared.tokenizer)
+        return prepared
 
     def vocabulary(self, prepared: Prepared) -> Vocabulary:
         """The tokenizer's ids by their use in masking."""
@@ -118,6 +124,7 @@ class Recipe:
             self.packing.length,
             padded=not full,
             blocks=self.packing.blocks,
+            pairs=self.packing.kind == "pairs",
             shown=max(views.width.values(), default=self.packing.length),
             copies=max((view.copies for view in self.views), default=1),
         )
@@ -127,59 +134,40 @@ def _of_corruptions(views: list[ViewRecipe]) -> tuple[str, ...]:
     return tuple(marker for view in views for marker in view.corruption.markers)
 
 
-def assemble(cfg: DictConfig, choices: Mapping[str, str]) -> Recipe:
-    """The parts of a recipe. Raises RecipeError for impossible values and for parts that do not fit each other."""
-    model, objective = build(cfg, "model"), build(cfg, "objective")
+def assemble(cfg: DictConfig, choices: Mapping[str, str], schema: type = Settings) -> Recipe:
+    """The parts of a recipe. schema: its plain settings, of `maskwright.config.settings`.
+
+    Raises RecipeError for impossible values and for parts that do not fit each other.
+    """
+    check_settings(cfg, schema)
+    model, objective = build(cfg, "model", kind=ModelRecipe), build(cfg, "objective", kind=Objective)
     type(objective).check(choices.get("objective", cfg.objective._target_), choices.get("model", model.family), model)
     recipe = Recipe(
         name=cfg.name or "_".join(choices[group] for group in ("objective", "masking") if group in choices) or "run",
         choices=choices,
-        corpus=build(cfg, "data"),
-        tokenizer=build(cfg, "tokenizer"),
-        packing=build(cfg, "packing"),
+        corpus=build(cfg, "data", kind=Corpus),
+        tokenizer=build(cfg, "tokenizer", kind=TokenizerRecipe),
+        packing=build(cfg, "packing", kind=Packing),
         phases=asked(cfg),
-        words=build(cfg, "words"),
-        cleaning=build(cfg, "cleaning") if OmegaConf.select(cfg, "cleaning") else None,
+        words=build(cfg, "words", kind=Segmenter),
+        cleaning=build(cfg, "cleaning", kind=Cleaning) if OmegaConf.select(cfg, "cleaning") else None,
         model=model,
         objective=objective,
         views=_views(cfg, objective),
-        optimizer=build(cfg, "optimizer"),
-        schedule=build(cfg, "schedule"),
-        hardware=build(cfg, "hardware"),
-        logger=build(cfg, "logger"),
+        optimizer=build(cfg, "optimizer", kind=OptimizerRecipe),
+        schedule=build(cfg, "schedule", kind=Schedule),
+        hardware=build(cfg, "hardware", kind=Hardware),
+        logger=build(cfg, "logger", kind=LoggerRecipe),
     )
     check_views(recipe)
     if recipe.packing.blocks:
         model.require("attention_mask", "packing=segment")
-    _check_numbers(cfg)
+    if cfg.batch.tokens is not None and cfg.batch.tokens < recipe.packing.length:
+        raise RecipeError(
+            f"batch.tokens is {cfg.batch.tokens} and a row has {recipe.packing.length} tokens; "
+            "a batch holds at least one row."
+        )
     return recipe
-
-
-def build(cfg: DictConfig, group: str, node: Any = None) -> Any:
-    """Instantiate one group. Raises RecipeError with the constructor's own sentence, or one about an unknown key."""
-    node = cfg[group] if node is None else node
-    try:
-        return instantiate(node, _convert_="all")
-    except InterpolationResolutionError as error:
-        raise _lacking(group, error) from None
-    except InstantiationException as error:
-        cause = error.__cause__
-        while cause is not None:
-            if isinstance(cause, RecipeError):
-                raise cause from None
-            if isinstance(cause, TypeError):
-                raise RecipeError(
-                    f"{group} has a setting that {node._target_.rsplit('.', 1)[-1]} does not take: {cause}."
-                ) from None
-            cause = cause.__cause__
-        raise
-
-
-def _lacking(group: str, error: Exception) -> RecipeError:
-    return RecipeError(
-        f"{group} reads a setting of another group that this recipe lacks ({str(error).splitlines()[0]}); "
-        "the file of the option in conf/ says what it goes with."
-    )
 
 
 _VIEW_PARTS = ("masking", "rate", "corruption", "prediction", "loss_weight")
@@ -187,29 +175,31 @@ _VIEW_PARTS = ("masking", "rate", "corruption", "prediction", "loss_weight")
 
 def _views(cfg: DictConfig, objective: Objective) -> list[ViewRecipe]:
     """The views that the objective reads; each has the groups' masking, rate ... unless it says otherwise."""
-    shared = {}
-    for name in _VIEW_PARTS:  # a group whose choice is null has no key
-        node = OmegaConf.select(cfg, name)
-        try:
-            shared[name] = OmegaConf.to_container(node, resolve=True) if node else None
-        except InterpolationResolutionError as error:
-            raise _lacking(name, error) from None
+    # a group whose choice is null has no key
+    shared = {name: plain(OmegaConf.select(cfg, name, throw_on_missing=False), name) for name in _VIEW_PARTS}
+    takes, _ = parameters(ViewRecipe)
+    read = objective.needs.views
+    for name in cfg.views:
+        if name not in read and (name != "main" or cfg.views.main):
+            raise RecipeError(f"views.{name} is read by no part of this objective; {hint(str(name), read, 'views.')}")
     recipes = []
-    for name in objective.needs.views:
+    for name in read:
         if name not in cfg.views:
             raise RecipeError(f"The objective reads a view named {name}; add views.{name} to the recipe.")
-        own = OmegaConf.to_container(cfg.views[name], resolve=True)
-        assert isinstance(own, dict)
-        unknown = sorted(own.keys() - shared.keys() - {"relation", "to"})
-        if unknown:
+        where = f"views.{name}"
+        own = plain(cfg.views[name], where) or {}
+        for key in own.keys() - shared.keys() - {"relation", "to"}:
             raise RecipeError(
-                f"views.{name}.{unknown[0]} is unknown; a view has {', '.join(_VIEW_PARTS)}, relation and to."
+                f"{where}.{key} is unknown; a view has {', '.join(_VIEW_PARTS)}, relation and to."
             )
-        parts = {group: _merged(shared[group], own.get(group, {})) for group in shared}
-        built: dict[str, Any] = {
-            group: build(cfg, group, OmegaConf.create(part)) if part else None for group, part in parts.items()
-        }
-        recipes.append(ViewRecipe(name, **built, relation=own.get("relation", "independent"), to=own.get("to")))
+        parts: dict[str, Any] = {}
+        for group in shared:
+            part, path = _merged(shared[group], own.get(group, {})), f"{where}.{group}" if group in own else group
+            optional, (kind, *_) = fits(None, takes[group][0]), classes(takes[group][0])
+            parts[group] = None if part is None and optional else build(cfg, path, OmegaConf.create(part), kind)
+        for key in own.keys() - shared.keys():
+            check(f"{where}.{key}", own[key], takes[key][0])
+        recipes.append(ViewRecipe(name, **parts, relation=own.get("relation", "independent"), to=own.get("to")))
     return recipes
 
 
@@ -259,27 +249,6 @@ def check_views(recipe: Recipe) -> None:
 
 def _merged(shared: Any, own: Any) -> Any:
     """A view's own part: a whole one as it is, single settings over the shared one, null for none."""
-    if own is None or shared is None or "_target_" in own:
-        return own
+    if not isinstance(own, dict) or not isinstance(shared, dict) or "_target_" in own:
+        return own or (shared if own == {} else own)
     return OmegaConf.to_container(OmegaConf.merge(shared, own)) if own else shared
-
-
-def _check_numbers(cfg: DictConfig) -> None:
-    """Plain numbers of recipe.yaml, each with its bounds."""
-    least_values = {
-        "trainer.max_steps": 1, "trainer.log_every_n_steps": 1, "trainer.validate_every": 1, "batch.rows": 1,
-        "ruler.rows": 1, "ruler.length": 8, "heldout_rows": 1,
-    }  # fmt: skip
-    for key, least in least_values.items():
-        value = OmegaConf.select(cfg, key)
-        if value is None or isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise RecipeError(f"{key} is {value}; give a whole number from {least} up.")
-    for key in ("trainer.clip", "trainer.max_epochs", "batch.tokens"):
-        value = OmegaConf.select(cfg, key)
-        if value is not None and (isinstance(value, str) or not value > 0):
-            raise RecipeError(f"{key} is {value}; give a number above 0, or null.")
-    if cfg.batch.tokens is not None and cfg.batch.tokens < cfg.packing.length:
-        raise RecipeError(
-            f"batch.tokens is {cfg.batch.tokens} and a row has {cfg.packing.length} tokens; "
-            "a batch holds at least one row."
-        )

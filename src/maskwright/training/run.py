@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -18,60 +18,81 @@ from rich.markup import escape
 
 import maskwright
 from maskwright.data.batch import Batch
+from maskwright.data.kept import KeptTokenizer
 from maskwright.data.module import DataModule, refuse_other_data, usable
 from maskwright.data.order import Slice, SliceDataset, permutation
 from maskwright.data.phases import number_at, stretches
 from maskwright.data.prepare import Prepared
 from maskwright.evaluation.ruler import ruler_views
 from maskwright.masking.noise import mixed_seed, stream_id
+from maskwright.pasting import command
 from maskwright.models.checkpoint import hub_name
 from maskwright.models.network import RANDOM
 from maskwright.tracking import console as screen
 from maskwright.tracking.bar import progress
 from maskwright.tracking.meter import Meter
 from maskwright.tracking.run import Record, git_commit, record
+from maskwright.training import reached
 from maskwright.training.before import measure, wanted
 from maskwright.training.callbacks import ExportAtPowers, Validated
 from maskwright.training.checkpoints import AtomicCheckpointIO, StepCheckpoint
 from maskwright.training.ema import WeightAverage
+from maskwright.training.ending import Best, Ending, budget, check_figures, watchers
 from maskwright.training.evaluating import evaluating
 from maskwright.training.finish import figures, leave
-from maskwright.training.folder import RunFolder, checkpoint_to_resume
+from maskwright.training.folder import RunFolder, checkpoint_to_resume, step_of
 from maskwright.training.hardware import Chosen, matmul_peak_flops
 from maskwright.training.health import StopWhenBroken, full_disk_explained
 from maskwright.training.module import Pretraining
+from maskwright.training.moved import named_files, refuse_other_files
 from maskwright.training.optimizers.layers import frozen_share
 from maskwright.training.phases import flops_per_token, planned, rows_per_step
-from maskwright.training.preemption import Preemption, ignore_in_worker
+from maskwright.training.preemption import EndedAtOnce, Preemption, ignore_in_worker
 from maskwright.training.recipe import Recipe, assemble
 from maskwright.training.rehearsal import rehearse
 
 
 class Preempted(SystemExit):
-    """The run was asked to stop (SIGTERM), saved its step, and can be resumed; exit status 0, as it did as asked."""
+    """The run was asked to stop, saved its step, and can be resumed; exit status 0 (SIGTERM: it did as asked) or 130
+    (Ctrl-C)."""
 
-    code = 0
+    def __init__(self, interrupted: bool) -> None:
+        self.interrupted = interrupted
+        super().__init__(130 if interrupted else 0)
 
 
-def pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: str | None = None) -> dict[str, Any]:
+def pretrain(
+    cfg: DictConfig,
+    choices: Mapping[str, str],
+    folder: Path,
+    group: str | None = None,
+    lengthening: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
     """Train as `cfg` says, leave everything in `folder`, and return the final figures (metrics.json).
 
     choices: which option of each config group was chosen. group: the multirun that this run belongs to, or None.
+    lengthening: called where a run that had come to its end gets more steps.
     Raises RecipeError for whatever the user can mend.
     """
     with full_disk_explained(folder), RunFolder(folder).held() if _first_process() else nullcontext():
-        return _pretrain(cfg, choices, folder, group)
+        return _pretrain(cfg, choices, folder, group, lengthening)
 
 
-def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: str | None) -> dict[str, Any]:
+def _pretrain(
+    cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: str | None, lengthening: Callable[[], None]
+) -> dict[str, Any]:
     """Everything up to the first step."""
     began = time.perf_counter()
     quiet()
     run = RunFolder(folder)
     known = run.recorded() if cfg.resume else None
     choices = run.choices() if cfg.resume else dict(choices)
-    recipe = assemble(cfg, choices)
+    checkpoint = checkpoint_to_resume(run) if cfg.resume else None
+    recipe = assemble(run.own_start(cfg) if checkpoint else cfg, choices)
+    if known and KeptTokenizer.there(folder):
+        recipe.tokenizer = KeptTokenizer(folder, known["fingerprints"]["tokenizer"])
     chosen = _hardware(recipe, known)
+    time_budget = budget(cfg.trainer)
     for phase in recipe.phases:
         chosen.check(rows_per_step(cfg, phase), averaged=cfg.trainer.ema is not None)
     chosen.apply()
@@ -79,14 +100,21 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         run.clear() if cfg.resume else run.begin(cfg, choices)
 
     console = Console(highlight=False)
+    if _first_process():
+        console.print(escape(_folder_line(run, group)), soft_wrap=True)
     prepared = recipe.prepare(cfg)
     if known:
         refuse_other_data(known["fingerprints"], prepared.fingerprints)
+        refuse_other_files(known.get("files", {}), cfg)
     data = _data_module(cfg, recipe, prepared, chosen)
     torch.manual_seed(mixed_seed(cfg.seeds.init, stream_id("init")))
     layout = recipe.layout(prepared, data.masks)
     positions = max(cfg.ruler.length, *(_shown(data, number) for number in range(len(data.phases))))
     recipe.objective.build(recipe.model, prepared.tokenizer, layout, positions)
+    if checkpoint:
+        run.recall_starts(recipe.objective)
+    elif _first_process():
+        run.describe(recipe.objective, prepared.tokenizer)
     parameters = sum(parameter.numel() for parameter in recipe.objective.parameters())
     starts, first = recipe.objective.starts(), wanted(cfg.trainer.validate_first, recipe.objective)
     recipe.optimizer.layers.freeze(recipe.objective)
@@ -102,6 +130,9 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
     batch.views = data.views(batch)
     micro_rows, seconds = rehearse(recipe.objective, batch, chosen, device)
     per_token = seconds / batch.rows["ids"].numel() / chosen.processes
+    if time_budget is not None:
+        cfg.trainer.max_steps = known["steps"] if known else _steps_within(time_budget, per_token, data)
+        data = _data_module(cfg, recipe, prepared, chosen)
     chosen = chosen.with_micro_rows(micro_rows)
     code = {
         "maskwright": maskwright.__version__,
@@ -114,6 +145,7 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         "sentence": recipe.sentence,
         "hardware": chosen.record(),
         "fingerprints": prepared.fingerprints,
+        "files": named_files(cfg),
         "data": prepared.report,
         "parameters": parameters,
         "starts": starts,
@@ -121,25 +153,36 @@ def _pretrain(cfg: DictConfig, choices: Mapping[str, str], folder: Path, group: 
         "steps": data.steps,
         "peak_flops": peak,
     }
-    checkpoint = checkpoint_to_resume(run) if cfg.resume else None
-    step = None if not cfg.resume else (int(checkpoint.stem.removeprefix("step-")) if checkpoint else 0)
+    step = None if not cfg.resume else (step_of(checkpoint) if checkpoint else 0)
     changes: list[str] = []
     if known:
         changes = _changes(known, code, chosen)
         facts = known | {"resumed": [*known.get("resumed", ()), {"step": step, **code}]}
+    said: list[str] = []
     if _first_process():
+        if known and checkpoint:
+            if run.lengthens(cfg, known, data.steps):
+                lengthening()
+            more, said = run.go_on(cfg, known, step_of(checkpoint), data.steps)
+            facts |= more
         run.record(facts)
         left = per_token * _tokens(data, step or 0)
         console.print(_line(recipe, cfg, prepared, chosen, parameters, data.steps, left), soft_wrap=True)
         console.print(f"[dim]{prepared.summary}[/dim]")
+        for note in prepared.report["notes"]:
+            console.print(f"[dim]note: {escape(note)}[/dim]", soft_wrap=True)
         if set(starts.values()) != {RANDOM}:
             for name, start in starts.items():
                 who = f"{name} starts" if len(starts) > 1 else "starts"
                 console.print(f"[dim]{who} from {escape(start)}[/dim]", soft_wrap=True)
         if frozen:
             console.print(f"[dim]{screen.percent(frozen)} of the weights are frozen[/dim]")
+        for note in reached.notes(data, device):
+            console.print(f"note: {note}", soft_wrap=True)
         if step is not None:
-            console.print(f"resumed after step {step:,} in {folder}", soft_wrap=True)
+            console.print(f"resumed after step {step:,} in {escape(str(folder))}", soft_wrap=True)
+            for line in said:
+                console.print(escape(line), soft_wrap=True)
             for change in changes:
                 console.print(f"note: {change}; the run goes on, but perhaps no longer bit for bit", soft_wrap=True)
     name = screen.run_name(
@@ -169,6 +212,7 @@ def _train(
 ) -> dict[str, Any]:
     """Fit, validate, export, and show what came of it."""
     objective, trainer_cfg = recipe.objective, cfg.trainer
+    check_figures(cfg, objective, prepared.groups)
     for _, number in stretches(data.phases):
         recipe.schedule.check(number)
     module = Pretraining(
@@ -198,9 +242,12 @@ def _train(
     saver = StepCheckpoint(run.checkpoints, cfg.checkpoint.every, cfg.checkpoint.keep)
     average = WeightAverage(trainer_cfg.ema) if trainer_cfg.ema is not None else None
     preemption = Preemption(saver)
+    ending = Ending(watchers(cfg, budget(trainer_cfg)), saver, meter)
+    best = Best(cfg.checkpoint.best, saver) if cfg.checkpoint.best is not None else None
+    suites = evaluating(cfg, recipe, prepared, log, meter, average)
     callbacks: list[Any] = [Validated(log, prepared.tokenizer), *([average] if average else []), meter]
-    callbacks += [progress(meter, console), StopWhenBroken()]
-    callbacks += [*evaluating(cfg, recipe, prepared, log, meter, average), saver, preemption]
+    callbacks += [progress(meter, console), StopWhenBroken(), *suites, *ending.watchers]
+    callbacks += [ending, *([best] if best else []), saver, preemption]
     if cfg.export.at_powers_of is not None:
         callbacks.append(ExportAtPowers(run.path / "exports", prepared.tokenizer, cfg.export.at_powers_of, average))
     trainer = L.Trainer(
@@ -218,23 +265,42 @@ def _train(
         default_root_dir=run.path,
         **chosen.trainer_arguments(),
     )
-    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+    except EndedAtOnce:
+        raise KeyboardInterrupt from None
     if preemption.stopped:
         if trainer.is_global_zero:
-            console.print(
-                f"stopped after step {trainer.global_step:,} and saved; go on with: python train.py resume={run.path}",
-                soft_wrap=True,
-            )
-        raise Preempted
-    if module.validated_at != data.steps:
+            stopped = f"stopped after step {trainer.global_step:,} and saved; go on with: "
+            console.print(stopped + escape(command("train.py", resume=run.path)), soft_wrap=True)
+        raise Preempted(preemption.interrupted)
+    if module.validated_at != trainer.global_step:
         trainer.validate(module, datamodule=data, verbose=False)
-    metrics = figures(objective, module.validation, meter, time.perf_counter() - began, module.before)
+    shown = module.validation
+    if best and best.step not in (None, trainer.global_step):
+        best.restore(module, average)
+        shown = best.figures
+    if trainer.is_global_zero and (shown is not module.validation or ending.reason):
+        for suite in suites:
+            suite.evaluate(module, best.step if best and best.step else trainer.global_step)
+    metrics = figures(objective, shown, meter, time.perf_counter() - began, module.before) | prepared.figures
+    metrics |= {"best/step": best.step} if best else {}
+    if trainer.is_global_zero:
+        for line in screen.ended(trainer.global_step, data.steps, ending.reason, best.of if best else None):
+            console.print(line, soft_wrap=True)
     with average.averaged(module) if average else nullcontext():
         whole = module.whole()
         if trainer.is_global_zero and whole is not None:
             leave(whole, recipe, prepared, run, log, metrics, console)
     trainer.strategy.barrier()
     return metrics
+
+
+def _folder_line(run: RunFolder, group: str | None) -> str:
+    """Where the run lies, and how it is stopped and gone on with."""
+    if group is not None:  # the multirun has said so
+        return f"run folder {run.path}"
+    return f"run folder {run.path} - Ctrl-C saves and stops; go on with: {command('train.py', resume=run.path)}"
 
 
 def _data_module(cfg: DictConfig, recipe: Recipe, prepared: Prepared, chosen: Chosen) -> DataModule:
@@ -272,6 +338,11 @@ def largest_batch(data: DataModule, ranks: int = 1) -> Batch:
 def _shown(data: DataModule, number: int) -> int:
     """Tokens that a network reads of a row in a phase."""
     return max(data.phase_masks[number].width.values(), default=data.phases[number].length)
+
+
+def _steps_within(seconds: float, per_token: float, data: DataModule) -> int:
+    """As many steps as fit into a time, by how long a rehearsed step took."""
+    return max(1, int(seconds / (per_token * _tokens(data, 0) / data.steps)))
 
 
 def _tokens(data: DataModule, step: int) -> int:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from maskwright.data.corpus import Sotu, cache_root
 from maskwright.data.prepare import texts_of
-from maskwright.data.tokenizers import TrainedTokenizer, train_texts
+from maskwright.data.sample import training_sample
+from maskwright.data.tokenizers import TrainedTokenizer
 
 folder, key = texts_of(Sotu(), cache_root())
 recipe = TrainedTokenizer()
 path = Path(__file__).parent / f"sotu-{recipe.kind}-{recipe.vocabulary}.json"
-recipe.train(train_texts(folder)).save(str(path), pretty=False)
+recipe.train(training_sample(folder)).save(str(path), pretty=False)
 (path.parent / "bundled.json").write_text(json.dumps({recipe.key(key): path.name}, indent=1) + "\n", encoding="utf-8")
 print(path)

@@ -25,8 +25,7 @@ class Cleaning(ABC):
     drawn as replacements. tokens: further tokens that it writes, kept whole and masked like any other. reads: columns
     of the documents that it needs (`data.columns`). spends: those of them that count characters of the old text and are
     left out of the result. prefixes: it writes something in front of every piece that all rows must show. train_only:
-    held-out documents keep their text. exact: texts that differ in case, digits or punctuation are not the same. alone:
-    it wants all texts in one process.
+    held-out documents keep their text. alone: it wants all texts in one process.
     """
 
     markers: tuple[str, ...] = ()
@@ -35,7 +34,6 @@ class Cleaning(ABC):
     spends: tuple[str, ...] = ()
     prefixes = False
     train_only = False
-    exact = False
     alone = False
 
     @abstractmethod
@@ -90,7 +88,7 @@ class Several(Cleaning):
         self.reads = tuple(dict.fromkeys(name for step in self.steps for name in step.reads))
         self.spends = tuple(dict.fromkeys(name for step in self.steps for name in step.spends))
         self.prefixes = any(step.prefixes for step in self.steps)
-        self.exact, self.alone = any(step.exact for step in self.steps), any(step.alone for step in self.steps)
+        self.alone = any(step.alone for step in self.steps)
         if len({step.train_only for step in self.steps}) > 1:
             raise RecipeError(
                 "cleaning.steps has steps that leave held-out documents as they are and steps that do not; set "
@@ -150,10 +148,6 @@ class Rewriting:
     @property
     def train_only(self) -> bool:
         return self.cleaning.train_only
-
-    @property
-    def exact(self) -> bool:
-        return self.cleaning.exact
 
     @property
     def prefixes(self) -> bool:

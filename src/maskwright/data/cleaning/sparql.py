@@ -89,8 +89,6 @@ _MIDNIGHT = re.compile(r"(\d{4}-\d{2}-\d{2})T00:00:00Z")
 class Sparql(Cleaning):
     """One query a document. namespaces: further ones, by the word that stands for them."""
 
-    exact = True
-
     def __init__(self, namespaces: Mapping[str, str] | None = None) -> None:
         self.namespaces = _NAMESPACES | dict(namespaces or {})
         for word, address in self.namespaces.items():

@@ -28,8 +28,6 @@ class Urls(Cleaning):
     (bücher.example) or `ascii` (xn--bcher-kva.example). Domains are in lower case.
     """
 
-    exact = True
-
     def __init__(self, domain: str = "[DOMAIN]", path: str = "[PATH]", form: str = "unicode") -> None:
         for name, marker in (("domain", domain), ("path", path)):
             if not marker or marker.split() != [marker]:

@@ -25,6 +25,7 @@ class Example:
     ids_L: np.ndarray  # int64
     target: Any
     facts: dict[str, Any] = field(default_factory=dict)  # what measuring needs to know
+    segment_L: np.ndarray | None = None  # int64, for networks that tell segments apart
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Batch:
     valid_BL: Tensor
     padded: bool
     targets: dict[str, Tensor]
+    segment_BL: Tensor | None = None
 
 
 class Task(ABC):
@@ -98,14 +100,18 @@ class Task(ABC):
 
 
 class Encode:
-    """Texts and pairs to ids, cut to `length` tokens; counts what was cut."""
+    """Texts and pairs to ids, cut to `length` tokens; counts what was cut.
 
-    def __init__(self, tokenizer: Any, length: int, pad: int) -> None:
+    segments: whether the network tells segments apart. It is then told those that the tokenizer gives in transformers.
+    """
+
+    def __init__(self, tokenizer: Any, length: int, pad: int, segments: bool = False) -> None:
         from tokenizers import Tokenizer
 
         if not getattr(tokenizer, "is_fast", False):
             raise RecipeError("This model's tokenizer has no fast form (tokenizer.json); convert it first.")
         self.tokenizer, self.length, self.pad = tokenizer, length, pad
+        self.segments = segments and "token_type_ids" in tokenizer.model_input_names
         self.backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
         self.backend.no_padding()
         self.backend.no_truncation()
@@ -121,6 +127,11 @@ class Encode:
             whole = self.backend.encode_batch([parts[0] if len(parts) == 1 else parts for parts in texts])
             self.backend.no_truncation()
         return whole
+
+    def example(self, encoding: Any, target: Any, facts: dict[str, Any] | None = None) -> Example:
+        """An encoding with what is to be said of it."""
+        segment_L = np.array(encoding.type_ids, dtype=np.int64) if self.segments else None
+        return Example(np.array(encoding.ids, dtype=np.int64), target, facts or {}, segment_L)
 
     def windows(self, texts: Sequence[tuple[str, str]], stride: int) -> list[list[Any]]:
         """Each pair as windows over its second text that overlap by `stride` tokens."""
@@ -145,5 +156,11 @@ def collate(task: Task, examples: Sequence[Example], pad: int, device: torch.dev
         ids_BL[row, : len(example.ids_L)] = torch.from_numpy(example.ids_L)
         valid_BL[row, : len(example.ids_L)] = True
     padded = any(len(example.ids_L) < length for example in examples)
+    segment_BL = None
+    if all(example.segment_L is not None for example in examples):
+        segment_BL = torch.zeros_like(ids_BL)
+        for row, example in enumerate(examples):
+            segment_BL[row, : len(example.ids_L)] = torch.from_numpy(example.segment_L)
+        segment_BL = segment_BL.to(device)
     targets = {name: value.to(device) for name, value in task.targets(examples, length).items()}
-    return Batch(ids_BL.to(device), valid_BL.to(device), padded, targets)
+    return Batch(ids_BL.to(device), valid_BL.to(device), padded, targets, segment_BL)

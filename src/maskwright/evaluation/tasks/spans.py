@@ -55,7 +55,7 @@ class Spans(Task):
                 target = (int(place_L[0]), int(place_L[-1])) if whole else (0, 0)
                 facts = {"question": number, "offsets": offsets, "context_L": context_L,
                          "context": texts[number][1], "answers": [text for text, _ in answers]}  # fmt: skip
-                found.append(Example(np.array(window.ids, dtype=np.int64), target, facts))
+                found.append(encode.example(window, target, facts))
         return found
 
     def _answers(self, row: Row) -> list[tuple[str, int]]:

@@ -62,7 +62,7 @@ class Tagging(Task):
             # a tag that training never showed is no class of the head: never right, and nothing to learn from
             target_K = np.array([self.number.get(str(tag), -1) for tag in row[self.label]], dtype=np.int64)
             facts = {"tags": [str(tag) for tag in row[self.label]], "place_K": place_K}
-            found.append(Example(np.array(encoding.ids, dtype=np.int64), target_K, facts))
+            found.append(encode.example(encoding, target_K, facts))
         return found
 
     def head(self, width: int, pooling: str, dropout: float) -> nn.Module:

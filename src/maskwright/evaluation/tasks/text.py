@@ -32,7 +32,7 @@ class TextTask(Task):
         texts = [tuple(text_of(row, column, "evaluation.text") for column in self.text) for row in rows]
         encodings = encode(texts)
         return [
-            Example(np.array(encoding.ids, dtype=np.int64), self.target(row[self.label]))
+            encode.example(encoding, self.target(row[self.label]))
             for encoding, row in zip(encodings, rows, strict=True)
         ]
 

@@ -85,7 +85,7 @@ class Mixed(_Several):
             unit_BL = torch.where(later_B1, other.unit_BL, unit_BL)
             if weight_BL is not None and other.weight_BL is not None:
                 weight_BL = torch.where(later_B1, other.weight_BL, weight_BL)
-        return Arrivals(time_BL, unit_BL, weight_BL=weight_BL)
+        return Arrivals(time_BL, unit_BL, weight_BL=weight_BL, alone=all(one.alone for one in made))
 
     def describe(self) -> str:
         parts = (f"{100 * share:.3g}% {unit.describe()}" for share, unit in zip(self.shares, self.units))

@@ -13,6 +13,7 @@ from torch import Tensor
 from maskwright.errors import RecipeError
 from maskwright.masking.field import Arrivals, Field
 from maskwright.masking.pace import Pace
+from maskwright.masking.race import Ring
 from maskwright.masking.units.base import Unit
 
 
@@ -20,16 +21,18 @@ class Segments(Unit):
     """T5's random segments: the masked tokens of a row fall into n / mean_length pieces of random lengths.
 
     Masked and visible pieces alternate, beginning with a visible one; the lengths of each kind are a uniformly drawn
-    composition (arXiv 1910.10683, random_spans_noise_mask).
+    composition (arXiv 1910.10683, random_spans_noise_mask). So the first token is never masked and the last one always,
+    unless roll: the row is turned by a random number of tokens (random_roll of the same function), and every token is
+    masked with the same chance.
     """
 
     planned = True
     weighs = False
 
-    def __init__(self, mean_length: float) -> None:
+    def __init__(self, mean_length: float, roll: bool = False) -> None:
         if mean_length < 1:
             raise RecipeError(f"masking.unit.mean_length is {mean_length}; a segment has at least 1 token.")
-        self.mean_length = mean_length
+        self.mean_length, self.roll = mean_length, roll
 
     def arrivals(self, field: Field, pace: Pace, wanted_B: Tensor) -> Arrivals:
         length = field.shape[1]
@@ -46,16 +49,20 @@ class Segments(Unit):
         change_BL.scatter_add_(1, (start_BS + masked_BL).clamp(max=length), -real_BS.long())
         noise_BL = change_BL[:, :length].cumsum(1) > 0  # over the maskable tokens in order
         begin_BL = torch.where(change_BL[:, :length] > 0, field.place_L, 0).cummax(1).values
-        order_BL = (field.maskable_BL.cumsum(1) - 1).clamp(min=0)
-        time_BL = torch.where(noise_BL.gather(1, order_BL), 0.0, torch.inf).double()
-        first_BL = torch.zeros_like(order_BL).scatter_add(1, order_BL, field.place_L * field.maskable_BL)
-        return Arrivals(time_BL, first_BL.gather(1, begin_BL.gather(1, order_BL)))
+        ring = Ring.of(field.maskable_BL)
+        read_BL, turn_B1 = ring.order_BL, torch.zeros_like(ring.number_B1)
+        if self.roll:
+            turn_B1 = (pace.draws("segment.roll", 1) * ring.number_B1).long()
+            read_BL = (read_BL + turn_B1) % ring.number_B1.clamp(min=1)
+        time_BL = torch.where(noise_BL.gather(1, read_BL), 0.0, torch.inf).double()
+        first_BL = (begin_BL.gather(1, read_BL) - turn_B1) % ring.number_B1.clamp(min=1)
+        return Arrivals(time_BL, ring.place_BC.gather(1, first_BL))
 
     def longest(self, longest: Mapping[str, int]) -> int:
         return 1  # the planned count is met exactly, whatever the segments
 
     def most_units(self, most: int) -> int:
-        return max(1, round(most / self.mean_length))
+        return max(1, round(most / self.mean_length)) + self.roll  # one may be parted by the row's ends
 
     def describe(self) -> str:
         return "T5 segments"

@@ -22,7 +22,7 @@ class Token(Unit):
 
     def arrivals(self, field: Field, pace: Pace, wanted_B: Tensor) -> Arrivals:
         time_BL = pace.times(pace.draws("token", field.shape[1]))
-        return Arrivals(time_BL, field.place_L.expand(field.shape), weight_BL=pace.weight_BL)
+        return Arrivals(time_BL, field.place_L.expand(field.shape), weight_BL=pace.weight_BL, alone=True)
 
     def longest(self, longest: Mapping[str, int]) -> int:
         return 1
@@ -108,7 +108,7 @@ class OneOf(Unit):
         arrivals = gathered(pace.times(pace.draws(named(self.column), field.shape[1])), first_BL, pace)
         weight_BL = None if arrivals.weight_BL is None else arrivals.weight_BL * chosen_BL
         time_BL = arrivals.time_BL.masked_fill(~chosen_BL, torch.inf)
-        return Arrivals(time_BL, field.place_L.expand(field.shape), weight_BL=weight_BL)
+        return Arrivals(time_BL, field.place_L.expand(field.shape), weight_BL=weight_BL, alone=True)
 
     def longest(self, longest: Mapping[str, int]) -> int:
         return 1

@@ -5,9 +5,7 @@ Shapes: B rows, L positions, W pieces of a row in order (as many columns as posi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,11 +13,9 @@ from torch import Tensor
 from maskwright.masking import race
 from maskwright.masking.columns import Column, named
 from maskwright.masking.field import Arrivals, Field
+from maskwright.masking.lengths import Lengths
 from maskwright.masking.pace import Pace
 from maskwright.masking.units.base import Unit, longest_in
-
-if TYPE_CHECKING:
-    from maskwright.masking.lengths import Lengths
 
 TOKEN = "token"
 
@@ -57,33 +53,27 @@ class Span(Unit):
         self, field: Field, pace: Pace, first_BW: Tensor, maskable_BW: Tensor, weight_BW: Tensor | None
     ) -> Arrivals:
         """Arrivals of the pieces that begin at `first_BW`."""
-        length, longest, draws = field.shape[1], self.lengths.longest, pace.draws
-        start_BW = draws("span.start", length)
-        reach_BW = self.lengths(draws("span.length", length))
+        length, draws, survival = field.shape[1], pace.draws, self.lengths.survival
+        ring = race.Ring.of(maskable_BW)
+        start_BC = draws("span.start", length)
+        reach_BC = self.lengths(draws("span.length", length))
         if weight_BW is not None:
-            start_BW = race.weighted(start_BW, _levelled(weight_BW, maskable_BW))
-        ghosts = length + longest - 1
-        covered = race.cover(
-            start_BW,
-            reach_BW,
-            draws("span.ghost.start", ghosts, first=1 - longest),
-            self.lengths(draws("span.ghost.length", ghosts, first=1 - longest)),
-            maskable_BW,
-            longest,
-        )
-        survival = self.lengths.survival
+            start_BC = race.weighted(start_BC, _levelled(weight_BW, maskable_BW).gather(1, ring.place_BC))
+        covered = race.cover(start_BC, reach_BC, ring, maskable_BW, self.lengths.longest)
         begin_BW = covered.start_BL
         unit_BW = torch.where(begin_BW < 0, begin_BW, first_BW.gather(1, begin_BW.clamp(min=0)))
         # A start's time on the clock of the positions that it covers, so that budgets may count starts.
-        started_BW = race.evened(start_BW.masked_fill(~maskable_BW, torch.inf), survival)
-        empty_BW = started_BW.masked_fill(reach_BW > 0, torch.inf) if self.gaps else None
-        time_BW = race.evened(covered.earliest_BL, survival)
+        start_BC = start_BC.masked_fill(~ring.real_BC, torch.inf)
+        started_BC = race.evened(start_BC, survival, ring.number_B1)
+        time_BW, empty_BW = race.evened(covered.earliest_BL, survival, ring.number_B1), None
         if self.gaps:  # a piece over which only spans of length zero start comes last, by itself
+            empty_BW = started_BC.masked_fill(reach_BC > 0, torch.inf).gather(1, ring.order_BL)
+            empty_BW = empty_BW.masked_fill(~maskable_BW, torch.inf)
             missed_BW = maskable_BW & time_BW.isinf()
-            covered_share = 1 - math.prod(1 - chance for chance in survival)
-            late_BW = covered_share + (1 - covered_share) * draws("span.late", length)
+            covered_B1 = race.evened(torch.ones_like(time_BW[:, :1]), survival, ring.number_B1)
+            late_BW = covered_B1 + (1 - covered_B1) * draws("span.late", length)
             time_BW, unit_BW = torch.where(missed_BW, late_BW, time_BW), torch.where(missed_BW, first_BW, unit_BW)
-        return Arrivals(time_BW, unit_BW, started_BW, empty_BW)
+        return Arrivals(time_BW, unit_BW, started_BC, empty_BW)
 
     def longest(self, longest: Mapping[str, int]) -> int:
         return self.lengths.longest * (1 if self.over == TOKEN else longest_in(longest, self.over))
@@ -94,7 +84,7 @@ class Span(Unit):
 
 
 def _levelled(weight_BW: Tensor, maskable_BW: Tensor) -> Tensor:
-    """Weights with a mean of 1 over the maskable pieces of each row: the ghosts before an edge weigh as much."""
+    """Weights with a mean of 1 over the maskable pieces of each row."""
     among_BW = weight_BW.masked_fill(~maskable_BW, 0.0)
     mean_B1 = among_BW.sum(1, keepdim=True) / maskable_BW.sum(1, keepdim=True).clamp(min=1)
     return weight_BW / mean_B1.clamp(min=1e-30)

@@ -84,7 +84,7 @@ class LiveLoss(Weight):
         """The chance of acceptance of each class, float64 [C]; class 0, what the column does not name, has 1/2."""
         assert self.live is not None
         score_C = self.live.average_C[1:]
-        spread = score_C.std(correction=0).clamp(min=1e-4)
+        spread = score_C.std(correction=min(1, len(score_C) - 1)).clamp(min=1e-4)  # n - 1, as the reference has it
         chance_C = torch.sigmoid(2 * (score_C - score_C.mean()) / spread)
         return torch.cat([chance_C.new_full((1,), 0.5), chance_C])
 

@@ -29,8 +29,9 @@ class Family(ABC):
     word_table: str = "embeddings.word_embeddings"  # inside the body
     position_table: str | None = "embeddings.position_embeddings"
     type_table: str | None = "embeddings.token_type_embeddings"
+    typeless: bool = False  # whether there may be no segment type at all
     attentions: tuple[str, ...] = ("sdpa", "eager")  # the first is the default
-    extra_keys: frozenset[str] = frozenset()  # config keys that the config class takes but does not list
+    extra_keys: ClassVar[Mapping[str, Any]] = {}  # config keys that the config class takes but does not list, and kinds
     own_names: ClassVar[Mapping[str, str]] = {}  # usual config key -> the config class's name for it
     rotary: bool = False  # the width of a head must be even
     narrow: bool = False  # `embedding_size` may differ from `hidden_size`
@@ -38,10 +39,18 @@ class Family(ABC):
     below: tuple[str, ...] = ()  # parts of the body that lower layers read, though they stand behind the layers
     # Parts of a layer that work place by place once values are mixed; the first is where places are picked.
     behind_attention: tuple[str, ...] = ()
+    special_row: int | None = None  # an id that the architecture treats in its own way: no ordinary token may have it
 
     def can(self, numbers: dict[str, Any]) -> frozenset[str]:
         """What the network honours, given its config numbers; see `ModelRecipe.can`."""
-        return frozenset({"positions", "attention_mask", "embeddings_in"})
+        return frozenset({"positions", "attention_mask", "embeddings_in", *self.segments(numbers)})
+
+    def segments(self, numbers: Mapping[str, Any]) -> tuple[str, ...]:
+        """The claim "segments" where the network has several segment types."""
+        types = numbers.get("type_vocab_size")
+        if types is None and self.type_table is not None:
+            types = getattr(self.get(self.config_class), "type_vocab_size", 0)
+        return ("segments",) if self.type_table is not None and int(types or 0) > 1 else ()
 
     def objection(self, number: Callable[[str], Any]) -> str | None:
         """Why the family cannot join these numbers, and the cure; `number(key)` is the one in force."""
@@ -63,6 +72,15 @@ class Family(ABC):
     def own(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
         """The numbers under the config class's names."""
         return {self.own_names.get(key, key): value for key, value in numbers.items()}
+
+    def shallower(self, numbers: dict[str, Any], layers: int) -> dict[str, Any]:
+        """The numbers of a network of fewer layers, lists by layer cut."""
+        kinds = {"layer_types": numbers["layer_types"][:layers]} if numbers.get("layer_types") else {}
+        return numbers | {"num_hidden_layers": layers} | kinds
+
+    def made(self, hf: Any) -> Any:
+        """A new model, as the family wants it before it is used."""
+        return hf
 
     def first_position(self, pad_id: int) -> int:
         """The row of the position table that a row's first token reads."""
@@ -97,7 +115,8 @@ class Family(ABC):
         positions_BL: Tensor | None,
         allowed_BLL: Tensor | None,
     ) -> Tensor:
-        """Hidden states [B, L, D]. `inputs` is {"input_ids": [B, L]} or {"inputs_embeds": [B, L, E]}.
+        """Hidden states [B, L, D]. `inputs` is {"input_ids": [B, L]} or {"inputs_embeds": [B, L, E]}, and after it
+        {"token_type_ids": [B, L]} where segments are given.
 
         `valid_BL` is None when every position is valid, `document_BL` is None unless documents must not see each other.
         """

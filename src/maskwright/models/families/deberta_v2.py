@@ -5,7 +5,7 @@ transformers has one architecture for both; v2 adds a convolution beside the fir
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -27,16 +27,15 @@ class DebertaV2(Family):
     behind_attention = ("attention.output", "intermediate", "output")
     below = ("encoder.rel_embeddings", "encoder.LayerNorm", "encoder.conv")
     attentions = ("eager",)
-    extra_keys = frozenset(
-        {
-            "attention_head_size", "conv_act", "conv_groups", "conv_kernel_size", "embedding_size",
-            "norm_rel_ebd", "position_buckets", "share_att_key",
-        }
-    )  # fmt: skip
+    extra_keys: ClassVar[Mapping[str, Any]] = {
+        "attention_head_size": int, "conv_act": str, "conv_groups": int, "conv_kernel_size": int,
+        "embedding_size": int, "norm_rel_ebd": str, "position_buckets": int, "share_att_key": bool,
+    }  # fmt: skip
     narrow = True
+    typeless = True
 
     def can(self, numbers: dict[str, Any]) -> frozenset[str]:
-        claims = {"embeddings_in"}
+        claims = {"embeddings_in", *self.segments(numbers)}
         if numbers.get("legacy", True):
             claims.add("narrow_embeddings")
         if not numbers.get("conv_kernel_size"):  # the convolution carries tokens across the edges of documents
@@ -51,6 +50,16 @@ class DebertaV2(Family):
     def objection(self, number: Callable[[str], Any]) -> str | None:
         if number("legacy") is False and number("embedding_size") != number("hidden_size"):
             return "model.config.legacy is false; narrower embeddings need legacy=true."
+        head, heads, hidden = (number(key) for key in ("attention_head_size", "num_attention_heads", "hidden_size"))
+        if head and head * heads != hidden:
+            return (
+                f"model.config.attention_head_size is {head}; {heads} heads of it must make up hidden_size, {hidden}."
+            )
+        kernel, groups = number("conv_kernel_size") or 0, number("conv_groups") or 1
+        if kernel and kernel % 2 == 0:
+            return f"model.config.conv_kernel_size is {kernel}; give an odd number, or 0 for no convolution."
+        if kernel and hidden % groups:
+            return f"model.config.conv_groups is {groups}; it must divide hidden_size, which is {hidden}."
         return None
 
     def cure(self, claim: str) -> str:

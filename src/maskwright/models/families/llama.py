@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -21,7 +22,7 @@ class Llama(Family):
     word_table = "embed_tokens"
     position_table = None
     type_table = None
-    extra_keys = frozenset({"rope_theta"})
+    extra_keys: ClassVar[Mapping[str, Any]] = {"rope_theta": float}
     rotary = True
 
     def encode(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -26,7 +27,9 @@ class ModernBert(Family):
     word_table = "embeddings.tok_embeddings"
     position_table = None
     type_table = None
-    extra_keys = frozenset({"global_attn_every_n_layers", "global_rope_theta", "local_rope_theta"})
+    extra_keys: ClassVar[Mapping[str, Any]] = {
+        "global_attn_every_n_layers": int, "global_rope_theta": float, "local_rope_theta": float,
+    }  # fmt: skip
     rotary = True
 
     def encode(

@@ -19,7 +19,7 @@ class Roberta(Family):
         "classify": "RobertaForSequenceClassification",
     }
     body_name = "roberta"
-    behind_attention = ("attention.output", "intermediate", "output")
+    behind_attention: tuple[str, ...] = ("attention.output", "intermediate", "output")
 
     def first_position(self, pad_id: int) -> int:
         return pad_id + 1
@@ -56,6 +56,18 @@ class XlmRoberta(Roberta):
         "mlm": "XLMRobertaForMaskedLM",
         "detect": "XLMRobertaForTokenClassification",
         "classify": "XLMRobertaForSequenceClassification",
+    }
+
+
+class Camembert(Roberta):
+    """CamemBERT (arXiv 1911.03894): RoBERTa of French text; transformers gives it classes of its own."""
+
+    model_type = "camembert"
+    config_class = "CamembertConfig"
+    heads: ClassVar[dict[str, str]] = {
+        "mlm": "CamembertForMaskedLM",
+        "detect": "CamembertForTokenClassification",
+        "classify": "CamembertForSequenceClassification",
     }
 
 

@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from maskwright.annotation.artefact import opened
+from maskwright.config.settings import Annotate
 from maskwright.data.annotate import Annotator
-from maskwright.errors import RecipeError
 from maskwright.masking.columns import WORD
 from maskwright.seeing.annotations import screen
 from maskwright.seeing.annotations.artefacts import made
@@ -25,11 +25,7 @@ def annotate(cfg: DictConfig, choices: Mapping[str, str], console: Console | Non
 
     Raises RecipeError for what the user can mend.
     """
-    for key in ("rows", "samples"):
-        value = cfg.annotate[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise RecipeError(f"annotate.{key} is {value}; give a whole number from 0 up.")
-    recipe, _ = understood(cfg, choices)
+    recipe, _ = understood(cfg, choices, Annotate)
     began, clock = time.time(), time.perf_counter()
     with opened() as artefacts:
         prepared = recipe.prepare(cfg)

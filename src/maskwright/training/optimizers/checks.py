@@ -25,6 +25,12 @@ def below_one(**settings: float) -> None:
             raise RecipeError(f"optimizer.{name} is {value}; it lies between 0 and 1, 1 excluded.")
 
 
+def which_tables(decay_embeddings: bool | str) -> bool | str:
+    if not isinstance(decay_embeddings, bool) and decay_embeddings != "words":
+        raise RecipeError(f"optimizer.decay_embeddings is {decay_embeddings}; choose true, false or words.")
+    return decay_embeddings
+
+
 def two_betas(betas: Sequence[float]) -> tuple[float, float]:
     if len(betas) != 2:
         raise RecipeError(f"optimizer.betas is {list(betas)}; give two numbers, as [0.9, 0.98].")

@@ -26,8 +26,10 @@ class Groups:
     no_decay: list[nn.Parameter]
 
 
-def group(*networks: nn.Module, decay_embeddings: bool = False) -> Groups:
+def group(*networks: nn.Module, decay_embeddings: bool | str = False) -> Groups:
     """Sorts the parameters of one or several networks; shared parameters count once.
+
+    decay_embeddings: of all tables, of none, or ("words") of those that ids are looked up in.
 
     A projection tied to an embedding table is that table. Raises RecipeError when nothing is trainable.
     """
@@ -37,6 +39,8 @@ def group(*networks: nn.Module, decay_embeddings: bool = False) -> Groups:
     }
     hidden |= {id(weight) for network in networks for weight in _head_weights(network, tables)}
     hidden -= tables
+    words = {id(table) for network in networks for table in _word_tables(network)}
+    kept = set() if decay_embeddings is True else tables - words if decay_embeddings == "words" else tables
     sorted_, seen = Groups([], [], []), set()
     for network in networks:
         for parameter in network.parameters():
@@ -45,7 +49,7 @@ def group(*networks: nn.Module, decay_embeddings: bool = False) -> Groups:
             seen.add(id(parameter))
             if id(parameter) in hidden:
                 sorted_.hidden.append(parameter)
-            elif parameter.ndim < 2 or (id(parameter) in tables and not decay_embeddings):
+            elif parameter.ndim < 2 or id(parameter) in kept:
                 sorted_.no_decay.append(parameter)
             else:
                 sorted_.rest.append(parameter)
@@ -72,6 +76,13 @@ def _head_weights(network: nn.Module, tables: set[int]) -> Iterator[Tensor]:
             continue
         if module.out_features not in vocabularies | labels and not getattr(module, "is_output", False):
             yield module.weight
+
+
+def _word_tables(network: nn.Module) -> Iterator[Tensor]:
+    for body in _bodies(network):
+        found = body.get_input_embeddings() if hasattr(body, "get_input_embeddings") else None
+        if isinstance(found, nn.Embedding):
+            yield found.weight
 
 
 def _bodies(network: nn.Module) -> list[nn.Module]:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from maskwright.errors import RecipeError
-from maskwright.training.optimizers.checks import above_zero, at_least_zero, below_one, two_betas
+from maskwright.training.optimizers.checks import above_zero, at_least_zero, below_one, two_betas, which_tables
 from maskwright.training.optimizers.composite import Composite
 from maskwright.training.optimizers.groups import group
 from maskwright.training.optimizers.layers import Layers
@@ -35,7 +35,7 @@ class Muon:
         betas: Sequence[float] = (0.9, 0.98),
         eps: float = 1e-6,
         adamw_weight_decay: float = 0.01,
-        decay_embeddings: bool = False,
+        decay_embeddings: bool | str = False,
         layer_decay: float = 1.0,
         frozen_layers: int = 0,
         frozen_embeddings: bool = False,
@@ -52,7 +52,7 @@ class Muon:
         self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
         self.newton_schulz_steps, self.scale, self.weight_decay = newton_schulz_steps, scale, weight_decay
         self.adamw_lr, self.betas, self.eps = adamw_lr, two_betas(betas), eps
-        self.adamw_weight_decay, self.decay_embeddings = adamw_weight_decay, decay_embeddings
+        self.adamw_weight_decay, self.decay_embeddings = adamw_weight_decay, which_tables(decay_embeddings)
         self.layers = Layers(layer_decay, frozen_layers, frozen_embeddings)
 
     def build(self, *networks: nn.Module) -> Composite:

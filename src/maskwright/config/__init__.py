@@ -1,0 +1,1 @@
+"""What the command line says, checked in one place: types, names of settings, and errors in one sentence."""
