@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,10 @@ def weights(folder: Path) -> dict:
     return load_file(folder / "export" / "model.safetensors")
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert", "distilbert", "deberta_v2"])
+@pytest.mark.parametrize(
+    "family",
+    ["bert", "roberta", "modernbert", "distilbert", "deberta_v2", "albert", "mpnet", "longformer", "camembert"],
+)
 def test_everything_comes_from_the_checkpoint(family, saved, adapt, capsys):
     place = saved(family)
     folder, metrics = adapt(place)
@@ -111,18 +115,20 @@ def test_measuring_first_changes_nothing_else(saved, adapt):
 def test_random_weights_are_measured_first_only_when_asked(pretrain, tmp_path):
     assert "before/ruler/loss" not in pretrain(folder=tmp_path / "a")
     assert "before/ruler/loss" in pretrain("trainer.validate_first=true", folder=tmp_path / "b")
-    with pytest.raises(RecipeError, match="trainer.validate_first is maybe; give auto, true or false"):
+    with pytest.raises(RecipeError, match="trainer.validate_first is .*maybe.*; give .*auto"):
         pretrain("trainer.validate_first=maybe", folder=tmp_path / "c")
 
 
 @pytest.mark.parametrize("step", [1, 5])
-def test_a_killed_run_goes_on_and_knows_its_before(step, saved, adapt, pretrain, tmp_path):
+def test_a_killed_run_goes_on_without_the_checkpoint_and_knows_its_before(step, saved, adapt, pretrain, tmp_path):
     place = saved("bert")
     more = ("optimizer.layer_decay=0.8", "optimizer.frozen_embeddings=true", "optimizer.lr=0.01")
     whole, figures = adapt(place, *more, folder="whole")
     in_child(lambda: adapt(place, *more, folder="killed"), step)
     killed = tmp_path / "killed"
     assert not (killed / "metrics.json").exists()
+    if step > 2:  # a step checkpoint was taken, and holds what is needed
+        shutil.rmtree(place)
     resumed = pretrain(f"resume={killed}", small=False)
     assert rows(killed) == rows(whole)
     assert all(torch.equal(value, weights(killed)[name]) for name, value in weights(whole).items())
@@ -148,17 +154,22 @@ def test_both_networks_of_an_electra_run_go_on(sharing, saved, adapt, pretrain, 
         "discriminator": f"the weights of {base}/export",
     }
     in_child(lambda: adapt(base, *electra, folder="killed"), 5)
+    shutil.rmtree(base)
     pretrain(f"resume={tmp_path / 'killed'}", small=False)
     assert rows(tmp_path / "killed") == rows(folder)
 
 
-def test_the_generator_can_start_from_a_checkpoint_of_its_own(saved, adapt, words, tmp_path):
+def test_the_generator_can_start_from_a_checkpoint_of_its_own(saved, adapt, words, pretrain, tmp_path):
     other = saved("roberta")
     electra = ("objective=electra", "objective.sharing=none", f"objective.generator_from={other}")
     folder, _ = adapt(saved("bert"), *electra)
     starts = json.loads((folder / "run.json").read_text())["starts"]
     assert starts["generator"] == f"the weights of {other}"
     assert json.loads((folder / "export" / "generator" / "config.json").read_text())["model_type"] == "roberta"
+    in_child(lambda: adapt(saved("bert"), *electra, folder="killed"), 5)
+    shutil.rmtree(other)
+    pretrain(f"resume={tmp_path / 'killed'}", small=False)
+    assert rows(tmp_path / "killed") == rows(folder)
     with pytest.raises(RecipeError, match="would lose the discriminator's; choose sharing=gdes"):
         torch.manual_seed(9)
         third = export(ModelRecipe("bert", SHAPE).build(words, 40), words, tmp_path / "third")

@@ -21,12 +21,19 @@ _claimed: dict[str, str] = {}
 
 
 def register() -> None:
-    """Teach OmegaConf `run_folder` and `fresh_folder`, as conf/ uses them."""
+    """Teach OmegaConf `run_folder`, `fresh_folder` and `rows_that_fit`, as conf/ uses them."""
     from omegaconf import OmegaConf
 
     # cached: jobs of a multirun, in this process or another, get the answer that the multirun got
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("fresh_folder", fresh_folder, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("rows_that_fit", _rows_that_fit, replace=True)
+
+
+def _rows_that_fit(init_from: str | None, most: int) -> int:
+    from maskwright.models.checkpoint import longest_row  # heavy, and asked for by presets that start from a checkpoint
+
+    return longest_row(init_from, most)
 
 
 def run_folder(resume: str | None, fresh: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 import lightning as L
 
 from maskwright.data.module import DataModule
-from maskwright.errors import RecipeError
 from maskwright.evaluation.tools import undisturbed
 from maskwright.objectives import Objective
 from maskwright.tracking.run import Record
@@ -18,13 +17,11 @@ from maskwright.training.module import Pretraining
 AUTO = "auto"
 
 
-def wanted(setting: Any, objective: Objective) -> bool:
-    """Whether trainer.validate_first asks for it. Raises RecipeError for a setting that means nothing."""
+def wanted(setting: bool | str, objective: Objective) -> bool:
+    """Whether trainer.validate_first asks for it."""
     if setting == AUTO:
         return any(network.from_checkpoint for network in objective.exports().values())
-    if not isinstance(setting, bool):
-        raise RecipeError(f"trainer.validate_first is {setting}; give auto, true or false.")
-    return setting
+    return bool(setting)
 
 
 def measure(module: Pretraining, data: DataModule, chosen: Chosen, log: Record, tokenizer: Any) -> None:

@@ -98,10 +98,12 @@ class RunFolder:
     def own_start(self, cfg: DictConfig) -> DictConfig:
         """The recipe to build from when the weights come from a checkpoint: `model.init_from` may be gone."""
         start = unfinished.start_of(self.path)
-        if start is None or not OmegaConf.select(cfg, "model.init_from"):
+        gone = [key for key in ("model.init_from", "objective.generator_from") if OmegaConf.select(cfg, key)]
+        if start is None or not gone:
             return cfg
         own = cfg.copy()
-        own.model.init_from = str(start)
+        for key in gone:
+            OmegaConf.update(own, key, str(start if key.startswith("model") else start / "generator"))
         return own
 
     def recall_starts(self, objective: Objective) -> None:

@@ -30,7 +30,7 @@ from maskwright.training.optimizers import OptimizerRecipe
 from maskwright.training.phases import Asked, asked, describe
 from maskwright.training.schedules import Schedule
 
-OmegaConf.register_new_resolver("rows_that_fit", longest_row, replace=True)  # for presets that start from a checkpoint
+OmegaConf.register_new_resolver("rows_that_fit", longest_row, replace=True)  # where no entry has done it
 
 
 @dataclass
