@@ -76,7 +76,7 @@ def test_training_ends_where_the_figure_no_longer_gets_better(pretrain, tmp_path
     assert "ended after step 8 of 12: ruler/loss has not got better in 2 validations" in " ".join(
         capsys.readouterr().out.split()
     )
-    again = pretrain(*TINY, *stop, f"resume={tmp_path / 'a'}")
+    again = pretrain(f"resume={tmp_path / 'a'}")
     assert again["steps"] == 8 and steps(tmp_path / "a")[-1] == 8
 
 
