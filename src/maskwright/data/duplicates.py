@@ -114,7 +114,7 @@ def shingles(own: str) -> list[int]:
 
 
 class _Near:
-    """Texts that can be asked for one that is nearly the same (datasketch's MinHash LSH, verified by the exact index)."""
+    """Texts to ask for one that is nearly the same: datasketch's MinHash LSH, verified by the exact index."""
 
     def __init__(self) -> None:
         from datasketch import MinHashLSH

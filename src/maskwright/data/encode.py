@@ -67,7 +67,8 @@ class Encoder:
     def __call__(self, texts: list[str]) -> Encoded:
         parts = []
         for quick, part in groupby(texts, self._is_quick):
-            parts.append(self._looked_up(list(part)) if quick else _flat(encoded(list(part), self.backend)))
+            own = list(part)
+            parts.append(self._looked_up(own) if quick else _flat(encoded(own, self.backend)))
         return parts[0] if len(parts) == 1 else Encoded(*map(np.concatenate, zip(*parts)))
 
     def _is_quick(self, text: str) -> bool:
@@ -140,7 +141,7 @@ class Encoder:
 
 
 def encoded(texts: list[str], backend: Tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Ids and character offsets of each text as the tokenizer gives them, without special tokens; ends never decrease."""
+    """Ids and character offsets of each text as the tokenizer gives them, no special tokens; ends never decrease."""
     pieces = [(document, *piece) for document, text in enumerate(texts) for piece in _pieces(text)]
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in texts]
     for group in _groups(pieces):  # the library's encodings take 100 times the memory of these arrays

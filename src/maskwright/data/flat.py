@@ -48,13 +48,13 @@ def mapped(path: Path) -> np.ndarray:
         return np.load(path)
 
 
-def release(files: Iterable[str | Path]) -> None:
+def release(files: Iterable[str | Path | None]) -> None:
     """Give back the memory that the pages of memory-mapped files took when they were read; they can be read again.
 
     Without it a process that reads a file from end to end holds all of it. What was written to
     a shared map stays with its file. Where the system does not list its maps (/proc), nothing happens.
     """
-    wanted = {os.path.realpath(file) for file in files}
+    wanted = {os.path.realpath(file) for file in files if file is not None}
     try:
         with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as listed:
             maps = [line.rstrip("\n").split(maxsplit=5) for line in listed]

@@ -16,6 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -304,7 +305,7 @@ def _mark_missing(columns: list[tuple[Annotator, Path]], sides: dict[str, Side],
                 targets.append(new / place.name / name / f"{annotator.name}.npy")
             mark_all(side, [annotator for annotator, _ in missing], targets, processes, f"{name} documents")
         for _, place in missing:
-            folder_of(place, lambda one, made=new / place.name: _moved(made, one))
+            folder_of(place, partial(_moved, new / place.name))
 
     together = missing[0][1].parent / digest("pass", sorted(place.name for _, place in missing))
     shutil.rmtree(together, ignore_errors=True)  # a process that was ended may have left it, its columns moved

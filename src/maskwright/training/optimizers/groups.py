@@ -80,7 +80,8 @@ def _head_weights(network: nn.Module, tables: set[int]) -> Iterator[Tensor]:
 
 def _word_tables(network: nn.Module) -> Iterator[Tensor]:
     for body in _bodies(network):
-        found = body.get_input_embeddings() if hasattr(body, "get_input_embeddings") else None
+        ask: Any = getattr(body, "get_input_embeddings", None)
+        found = ask() if ask else None
         if isinstance(found, nn.Embedding):
             yield found.weight
 
