@@ -87,7 +87,7 @@ def test_a_shown_command_runs(command, compose, pretrain, finished, small_text, 
     if any(word.startswith("resume=") for word in overrides):
         assert pretrain(*overrides, small=False)["steps"] == 2
         return
-    smaller = ["trainer.max_steps=2", "trainer.max_epochs=null"]
+    smaller = ["trainer.max_steps=2", "trainer.max_epochs=null", "trainer.max_time=null"]
     if any(word.startswith("model=") or "small" in word for word in overrides):
         smaller += [
             "model.config.hidden_size=16",

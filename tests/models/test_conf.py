@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from maskwright.models.families import FAMILIES
 
 FOLDER = Path(__file__).parents[2] / "conf" / "model"
-FILES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+FILES = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "checkpoint")  # which has no size of its own
 
 # vocabulary, parameters published in millions, where
 PUBLISHED = {
