@@ -21,7 +21,7 @@ def _folder(run: str | None, name: str | None, suite: str, fresh: str) -> str:
     from maskwright.tracking.fresh import fresh_folder
 
     folder = results_folder(run, name or suite, fresh)
-    return fresh_folder(folder) if folder == fresh and fresh.startswith("outputs/") else folder
+    return fresh_folder(folder) if folder == fresh and str(fresh).startswith("outputs/") else folder  # not of a job
 
 
 OmegaConf.register_new_resolver("results_folder", _folder, replace=True)
