@@ -163,7 +163,6 @@ def test_several_run_one_after_the_other():
     apart = Recover(Frequent(5), None)
     with pytest.raises(RecipeError, match=r"^cleaning.steps has steps that leave held-out documents as they are and"):
         Several([apart, Web()])
-    assert Several([Recover(Frequent(5), None, heldout=True), Urls()]).exact
 
 
 class Upper(Cleaning):
