@@ -184,7 +184,7 @@ def check_settings(cfg: DictConfig, schema: type) -> None:
 
 def _check(table: DictConfig, schema: type, path: str, whole: DictConfig) -> None:
     fields = {field.name: field for field in dataclasses.fields(schema)}
-    for key in table:
+    for key in map(str, table):
         if key not in fields:
             name = f"{path}{key}"
             raise RecipeError(f"{name} is no setting; {hint(name, _known(schema, path, name, whole), listed=False)}")
@@ -193,11 +193,10 @@ def _check(table: DictConfig, schema: type, path: str, whole: DictConfig) -> Non
         if annotation is Group:
             continue
         if name not in table:
-            later = fields[name].default_factory() if callable(fields[name].default_factory) else fields[name].default
+            later = _later(fields[name])
             if later is dataclasses.MISSING:
                 raise RecipeError(f"{key} is not set; leave it in the recipe, as in {key}=<value>.")
-            given = dataclasses.asdict(later) if dataclasses.is_dataclass(later) else later  # type: ignore[arg-type]
-            OmegaConf.update(table, name, given, force_add=True)
+            OmegaConf.update(table, name, later, force_add=True)
             continue
         value = read(table, name, key)
         if not dataclasses.is_dataclass(annotation):
@@ -205,8 +204,15 @@ def _check(table: DictConfig, schema: type, path: str, whole: DictConfig) -> Non
         elif isinstance(value, dict):
             _check(table[name], annotation, f"{key}.", whole)  # type: ignore[arg-type]
         else:
-            first = next(iter(_hints(annotation)))
+            first = next(iter(_hints(annotation)))  # type: ignore[arg-type]
             raise RecipeError(f"{key} is {shown(value)}; it holds settings, as in {key}.{first}=<value>.")
+
+
+def _later(field: dataclasses.Field[Any]) -> Any:
+    """What a setting that came later is where a config lacks it."""
+    if field.default_factory is dataclasses.MISSING:
+        return field.default
+    return dataclasses.asdict(field.default_factory())
 
 
 @cache

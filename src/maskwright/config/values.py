@@ -194,11 +194,11 @@ def _strict(annotation: Any) -> Any:
             origin = collections.abc.Sequence
         if isinstance(origin, type) and issubclass(origin, (collections.abc.Sequence, collections.abc.Set, Mapping)):
             with contextlib.suppress(TypeError):
-                return origin[tuple(part if part is Ellipsis else _strict(part) for part in inner)]
+                return typing.cast(Any, origin)[tuple(part if part is Ellipsis else _strict(part) for part in inner)]
         return Any
     if _is_protocol(kind):  # what it asks for may be there only once the data is
         return _PART
-    return InstanceOf[kind] if isinstance(kind, type) else Any
+    return typing.cast(Any, InstanceOf)[kind] if isinstance(kind, type) else Any
 
 
 def _part(value: Any) -> Any:
