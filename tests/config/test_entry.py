@@ -30,6 +30,10 @@ TABLE = {
     ("+foo=bar",): "foo is no setting; leave it out.",
     ("+views.second.rate.value=0.3",): "views.second is read by no part of this objective; there is main.",
     ("seed=abc",): "seed is 'abc'; give a whole number.",
+    ("seed=???",): "seed has no value (???); give it one, as in seed=<value>.",
+    ("trainer.max_time=5",): "trainer.max_time is 5; give a time with its unit, such as 45m, 8h or 1d12h, or null.",
+    ("early_stopping=ruler/loss",): "early_stopping is 'ruler/loss'; it holds settings, as in "
+    "early_stopping.figure=<value>.",
     ("seed=",): "seed is ''; give a whole number.",
     ("seed=null",): "seed is null; give a whole number.",
     ("seeds.masks=2.5",): "seeds.masks is 2.5; give a whole number.",

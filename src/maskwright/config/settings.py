@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 from omegaconf import DictConfig, OmegaConf
+from pydantic import StringConstraints
 
 from maskwright.config.build import read
 from maskwright.config.names import hint
-from maskwright.config.values import check, shown
+from maskwright.config.values import Words, check, shown
 from maskwright.errors import RecipeError
 
 Count = Annotated[int, Ge(1)]
 Amount = Annotated[float, Gt(0)]
+Time = Annotated[str, StringConstraints(pattern="[A-Za-z:]"), Words("a time with its unit, such as 45m, 8h or 1d12h")]
 
 
 class Group:
@@ -50,8 +52,8 @@ class Trainer:
     log_every_n_steps: Count
     validate_every: Count
     clip: Amount | None
-    ema: float | None
-    max_time: str | None = None
+    ema: Annotated[float, Gt(0), Lt(1)] | None
+    max_time: Time | None = None
     validate_first: Literal["auto"] | bool = "auto"
 
 
@@ -63,8 +65,8 @@ class Ruler:
 
 @dataclass
 class Checkpoint:
-    every: int
-    keep: int
+    every: Count
+    keep: Annotated[int, Ge(0)]
     best: str | None = None
 
 
@@ -84,7 +86,7 @@ class Evaluation:
 
 @dataclass
 class Export:
-    at_powers_of: float | None
+    at_powers_of: Annotated[float, Gt(1)] | None
 
 
 @dataclass(kw_only=True)
@@ -192,7 +194,7 @@ def _check(table: DictConfig, schema: type, path: str, whole: DictConfig) -> Non
         key = f"{path}{name}"
         if annotation is Group:
             continue
-        if name not in table:
+        if name not in table and not OmegaConf.is_missing(table, name):
             later = _later(fields[name])
             if later is dataclasses.MISSING:
                 raise RecipeError(f"{key} is not set; leave it in the recipe, as in {key}=<value>.")
