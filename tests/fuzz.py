@@ -18,10 +18,11 @@ ENTRIES = ("train", "show_masks", "annotate", "evaluate", "compare")
 ODD = [
     "", "abc", "0", "-1", "1", "2.5", "0.15", "1.0", "1e3", "1e400", "-inf", "nan", "true", "false", "null", "???",
     "[]", "{}", "[1,2]", "[a,b]", "[0.5,abc]", "[null]", "[[1]]", "{a: 1}", "{_target_: os.system}", "auto", "none",
-    "99999999999999999999999", "-9223372036854775809", "9223372036854775807", "1,2", "a,b", "'a'", "'1'", "\"'2'\"", "'", "[1",
-    "{a", "a=b", "a:b", "${seed}", "${nowhere}", "${oc.env:NO_SUCH_NAME}", "${oops:1}", "${", "choice(1,2)",
+    "99999999999999999999999", "-9223372036854775809", "9223372036854775807", "1,2", "a,b", "'a'", "'1'", "\"'2'\"",
+    "'", "[1", "{a", "a=b", "a:b", "${seed}", "${nowhere}", "${oc.env:NO_SUCH_NAME}", "${oops:1}", "${", "choice(1,2)",
     "range(1,4)", "glob(*)", "int(x)", "int(3)", "'\\x00'", "日本", "'日本語 ü'", "'a b'", "/no/such/file.txt", "*",
-    "x" * 3000, "maskwright.masking.rates.Linear", "os.system", "token", "word", "0x10", "1_000", "  ", "'\n'", ".", "..",
+    "x" * 3000, "maskwright.masking.rates.Linear", "os.system", "token", "word", "0x10", "1_000", "  ", "'\n'", ".",
+    "..",
 ]  # fmt: skip
 
 

@@ -47,8 +47,8 @@ TABLE = {
     ("batch.tokens=5",): "batch.tokens is 5 and a row has 32 tokens; a batch holds at least one row.",
     ("hardware=gpu",): None,
     ("schedule.warmup=100",): "schedule.warmup is 100 steps of only 6; lower it or raise trainer.max_steps.",
-    ("checkpoint.every=0",): "checkpoint.every is 0; it is a number of steps of at least 1.",
-    ("export.at_powers_of=1",): "export.at_powers_of is 1; give a number above 1, such as 2, or null.",
+    ("checkpoint.every=0",): "checkpoint.every is 0; give a whole number from 1 up.",
+    ("export.at_powers_of=1",): "export.at_powers_of is 1; give a number above 1, or null.",
     ("views.main.speed=3",): "views.main.speed is unknown; "
     "a view has masking, rate, corruption, prediction, loss_weight, relation and to.",
     ("model.init_from={nothing}",): None,

@@ -160,7 +160,7 @@ def test_every_key_of_the_recipe_is_read_in_a_run(pretrain, compose, tmp_path, m
         return get(self, key)
 
     monkeypatch.setattr(DictConfig, "__getattr__", noted)
-    pretrain(folder=tmp_path / "run")
+    pretrain("early_stopping.figure=ruler/loss", folder=tmp_path / "run")
     monkeypatch.undo()
     recipe = yaml.safe_load((CONF / "recipe.yaml").read_text())
     groups = {"defaults", "views"}  # views are read as a whole

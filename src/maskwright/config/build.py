@@ -1,7 +1,7 @@
 """From a node of the config to an object: its `_target_` called with what the node says, checked before the call.
 
-Names and types are those of the constructor, wherever the class lives; bounds and combinations are the constructor's own
-law, and its RecipeError is the user's.
+Names and types are those of the constructor, wherever the class lives; bounds and combinations are the constructor's
+own law, and its RecipeError is the user's.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from maskwright.errors import RecipeError
 TARGET = "_target_"
 
 
-def build(cfg: DictConfig, group: str, node: Any = None, kind: type = object) -> Any:
+def build(cfg: DictConfig, group: str, node: Any = None, kind: Any = object) -> Any:
     """The object that a group of the config describes, or that `node` does, which `group` then names.
 
-    kind: what it must be. Raises RecipeError for unknown settings, values of another type, and with the constructor's
-    own sentence.
+    kind: the annotation that it must fit. Raises RecipeError for unknown settings, values of another type,
+    and with the constructor's own sentence.
     """
     said = plain(OmegaConf.select(cfg, group, throw_on_missing=False) if node is None else node, group)
     if said is None:
@@ -140,9 +140,9 @@ def parameters(target: Callable[..., Any]) -> tuple[dict[str, tuple[Any, bool]],
 
 @cache
 def _parameters(target: Callable[..., Any]) -> tuple[dict[str, tuple[Any, bool]], bool]:
-    makers = (
-        [one.__init__ for one in target.__mro__ if "__init__" in vars(one)] if isinstance(target, type) else [target]
-    )
+    makers: list[Callable[..., Any]] = [target]
+    if isinstance(target, type):
+        makers = [vars(one)["__init__"] for one in target.__mro__ if "__init__" in vars(one)]
     found: dict[str, tuple[Any, bool]] = {}
     for maker in makers:
         if maker is object.__init__:

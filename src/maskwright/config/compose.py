@@ -52,8 +52,8 @@ def _unwritable(error: OSError) -> str:
 
 def _unreadable(word: str) -> str:
     return (
-        f"{_cut(word) or 'an empty word'} cannot be read; close brackets and quotes, and put a value with special signs in two pairs of "
-        "quotes, as in \"name='a=b'\"."
+        f"{_cut(word) or 'an empty word'} cannot be read; close brackets and quotes, and put a value with special "
+        "signs in two pairs of quotes, as in \"name='a=b'\"."
     )
 
 

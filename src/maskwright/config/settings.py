@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 from omegaconf import DictConfig, OmegaConf
+from pydantic import StringConstraints
 
 from maskwright.config.build import read
 from maskwright.config.names import hint
-from maskwright.config.values import check, shown
+from maskwright.config.values import Words, check, shown
 from maskwright.errors import RecipeError
 
 Count = Annotated[int, Ge(1)]
 Amount = Annotated[float, Gt(0)]
+Time = Annotated[str, StringConstraints(pattern="[A-Za-z:]"), Words("a time with its unit, such as 45m, 8h or 1d12h")]
 
 
 class Group:
@@ -50,8 +52,8 @@ class Trainer:
     log_every_n_steps: Count
     validate_every: Count
     clip: Amount | None
-    ema: float | None
-    max_time: str | None = None
+    ema: Annotated[float, Gt(0), Lt(1)] | None
+    max_time: Time | None = None
     validate_first: Literal["auto"] | bool = "auto"
 
 
@@ -63,8 +65,8 @@ class Ruler:
 
 @dataclass
 class Checkpoint:
-    every: int
-    keep: int
+    every: Count
+    keep: Annotated[int, Ge(0)]
     best: str | None = None
 
 
@@ -84,7 +86,7 @@ class Evaluation:
 
 @dataclass
 class Export:
-    at_powers_of: float | None
+    at_powers_of: Annotated[float, Gt(1)] | None
 
 
 @dataclass(kw_only=True)
@@ -184,7 +186,7 @@ def check_settings(cfg: DictConfig, schema: type) -> None:
 
 def _check(table: DictConfig, schema: type, path: str, whole: DictConfig) -> None:
     fields = {field.name: field for field in dataclasses.fields(schema)}
-    for key in table:
+    for key in map(str, table):
         if key not in fields:
             name = f"{path}{key}"
             raise RecipeError(f"{name} is no setting; {hint(name, _known(schema, path, name, whole), listed=False)}")
@@ -192,12 +194,11 @@ def _check(table: DictConfig, schema: type, path: str, whole: DictConfig) -> Non
         key = f"{path}{name}"
         if annotation is Group:
             continue
-        if name not in table:
-            later = fields[name].default_factory() if callable(fields[name].default_factory) else fields[name].default
+        if name not in table and not OmegaConf.is_missing(table, name):
+            later = _later(fields[name])
             if later is dataclasses.MISSING:
                 raise RecipeError(f"{key} is not set; leave it in the recipe, as in {key}=<value>.")
-            given = dataclasses.asdict(later) if dataclasses.is_dataclass(later) else later  # type: ignore[arg-type]
-            OmegaConf.update(table, name, given, force_add=True)
+            OmegaConf.update(table, name, later, force_add=True)
             continue
         value = read(table, name, key)
         if not dataclasses.is_dataclass(annotation):
@@ -205,8 +206,15 @@ def _check(table: DictConfig, schema: type, path: str, whole: DictConfig) -> Non
         elif isinstance(value, dict):
             _check(table[name], annotation, f"{key}.", whole)  # type: ignore[arg-type]
         else:
-            first = next(iter(_hints(annotation)))
+            first = next(iter(_hints(annotation)))  # type: ignore[arg-type]
             raise RecipeError(f"{key} is {shown(value)}; it holds settings, as in {key}.{first}=<value>.")
+
+
+def _later(field: dataclasses.Field[Any]) -> Any:
+    """What a setting that came later is where a config lacks it."""
+    if field.default_factory is dataclasses.MISSING:
+        return field.default
+    return dataclasses.asdict(field.default_factory())
 
 
 @cache

@@ -12,6 +12,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -41,6 +42,13 @@ _SCALARS: dict[Any, Any] = {
 _ONE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
 _MANY = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts", Path: "paths"}
 _UNIONS = (typing.Union, types.UnionType)
+
+
+@dataclass(frozen=True)
+class Words:
+    """What to give, where the type does not tell: `Annotated[str, pattern, Words("a time such as 45m")]`."""
+
+    text: str
 
 
 def check(key: str, value: Any, annotation: Any, said: Any = None) -> None:
@@ -79,6 +87,9 @@ def shown(value: Any, key: str = "") -> str:
 def in_words(annotation: Any) -> str:
     """`a whole number from 1 up, or null`: what to give."""
     kind, bounds = _parted(annotation)
+    for one in bounds:
+        if isinstance(one, Words):
+            return one.text
     if get_origin(kind) in _UNIONS:
         parts = [part for part in get_args(kind) if part is not type(None)]
         words = list(dict.fromkeys(in_words(part) for part in parts))
@@ -194,11 +205,11 @@ def _strict(annotation: Any) -> Any:
             origin = collections.abc.Sequence
         if isinstance(origin, type) and issubclass(origin, (collections.abc.Sequence, collections.abc.Set, Mapping)):
             with contextlib.suppress(TypeError):
-                return origin[tuple(part if part is Ellipsis else _strict(part) for part in inner)]
+                return typing.cast(Any, origin)[tuple(part if part is Ellipsis else _strict(part) for part in inner)]
         return Any
     if _is_protocol(kind):  # what it asks for may be there only once the data is
         return _PART
-    return InstanceOf[kind] if isinstance(kind, type) else Any
+    return typing.cast(Any, InstanceOf)[kind] if isinstance(kind, type) else Any
 
 
 def _part(value: Any) -> Any:

@@ -292,7 +292,8 @@ def task_words() -> list[str]:
 
     if not HydraConfig.initialized():
         return []
-    return [str(word) for word in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)]
+    words: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return [str(word) for word in words]
 
 
 def _task() -> tuple[list[str], int | None]:

@@ -6,6 +6,7 @@ Most models are trained on short rows first and on long ones in the end (BERT, a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -93,6 +94,10 @@ def planned(cfg: DictConfig, there: Callable[[int], int]) -> list[Phase]:
             Fraction(part) * own / there(phase.length) for part, own, phase in zip(parts, rows, phases, strict=True)
         ]
         steps = max(1, round(Fraction(cfg.trainer.max_epochs) / sum(passes)))
+        if steps >= sys.maxsize:
+            raise RecipeError(
+                f"trainer.max_epochs is {cfg.trainer.max_epochs}, more steps than can be counted; lower it."
+            )
     firsts = [round(begin * steps) if shares else int(begin) for begin in begins]
     ends = [*firsts[1:], steps]
     for number, (first, end) in enumerate(zip(firsts, ends, strict=True)):

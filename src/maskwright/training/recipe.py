@@ -12,7 +12,7 @@ from maskwright.config.build import build, parameters, plain
 from maskwright.config.names import hint
 from maskwright.config.settings import Recipe as Settings
 from maskwright.config.settings import check_settings
-from maskwright.config.values import check, classes, fits
+from maskwright.config.values import check, fits
 from maskwright.data import Corpus, Packing
 from maskwright.data.annotate import Annotator
 from maskwright.data.cleaning import Cleaning
@@ -193,8 +193,9 @@ def _views(cfg: DictConfig, objective: Objective) -> list[ViewRecipe]:
         parts: dict[str, Any] = {}
         for group in shared:
             part, path = _merged(shared[group], own.get(group, {})), f"{where}.{group}" if group in own else group
-            optional, (kind, *_) = fits(None, takes[group][0]), classes(takes[group][0])
-            parts[group] = None if part is None and optional else build(cfg, path, OmegaConf.create(part), kind)
+            kind = takes[group][0]
+            given = part is not None or not fits(None, kind)
+            parts[group] = build(cfg, path, OmegaConf.create(part), kind) if given else None
         for key in own.keys() - shared.keys():
             check(f"{where}.{key}", own[key], takes[key][0])
         recipes.append(ViewRecipe(name, **parts, relation=own.get("relation", "independent"), to=own.get("to")))
