@@ -17,7 +17,7 @@ OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fr
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="annotate")
-@one_sentence()
+@one_sentence
 def main(cfg: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 

@@ -29,7 +29,7 @@ register()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
-@one_sentence()
+@one_sentence
 def main(cfg: DictConfig) -> float | None:
     # Heavy libraries are imported late, so that --help answers at once.
     from hydra.core.hydra_config import HydraConfig

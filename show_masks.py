@@ -17,7 +17,7 @@ OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fr
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="show_masks")
-@one_sentence()
+@one_sentence
 def main(cfg: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> None:
     show(cfg, HydraConfig.get().runtime.choices, overrides=task_words())
 
 
-@one_sentence()
+@one_sentence
 def words() -> list[str]:
     """The command line as Hydra takes it: `--json` is a setting, and `-m` means policies side by side."""
     from maskwright.seeing.recipes import swept

@@ -145,7 +145,7 @@ def test_classes_and_scores_are_told(annotated, tmp_path):
 def test_mistakes_are_named(annotated):
     for override, said in {
         "annotate.rows=-1": "annotate.rows is -1; give a whole number from 0 up.",
-        "annotate.samples=x": "annotate.samples is x; give a whole number from 0 up.",
+        "annotate.samples=x": "annotate.samples is 'x'; give a whole number from 0 up.",
         "rate.value=2": "rate.value is 2; a masking rate lies between 0 and 1.",
         "masking=entity": "need one place to come from",
     }.items():

@@ -167,9 +167,9 @@ def test_mistakes_are_named(compose):
         "show.progress=3": "show.progress is 3; it is a share of training between 0 and 1.",
         "show.rows=0": "show.rows is 0; give a whole number from 1 up.",
         "objective=clm": "objective=clm masks nothing",
-        "show.html=7": "show.html is 7; give the path of a file",
-        "show.policies=7": "show.policies is 7; list texts of overrides",
-        "show.policies=[1,2]": "list texts of overrides",
+        "show.html=7": "show.html is 7; give a text or null",
+        "show.policies=7": "show.policies is 7; give a text, a list of texts, or null",
+        "show.policies=[1,2]": "show.policies is [1, 2]; give a text, a list of texts, or null",
         "masking/weight=given": "given by a network inside the step",
     }.items():
         with pytest.raises(RecipeError, match=re.escape(said)):

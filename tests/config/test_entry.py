@@ -40,7 +40,7 @@ TABLE = {
     ("seed=1e400",): "seed is inf; give a whole number.",
     ("rate.value=nan",): "rate.value is nan; give a number.",
     ("rate.value=true",): "rate.value is true; give a number.",
-    ("checkpoint.keep=[1,2]",): "checkpoint.keep is [1, 2]; give a whole number.",
+    ("checkpoint.keep=[1,2]",): "checkpoint.keep is [1, 2]; give a whole number from 0 up.",
     ("seed=1,2",): "seed=1,2 gives several values; add -m for a run with each, or write one list as seed='[1,2]' or "
     "one text as seed=\"'1,2'\".",
     ("seed=${nowhere}",): None,

@@ -23,7 +23,7 @@ class Named(Protocol):
     ("annotation", "good", "bad"),
     [
         (int, [0, -3, 2**63 - 1], [2.5, 1.0, True, "3", None, float("nan"), 2**63, [1]]),
-        (float, [1, 0.5, -1e300], [True, "0.5", None, float("nan"), float("inf"), [0.5]]),
+        (float, [1, 0.5, -1e30], [1e300, -1e300, True, "0.5", None, float("nan"), float("inf"), [0.5]]),
         (Annotated[float, AllowInfNan(True)], [float("inf")], ["inf"]),
         (bool, [True, False], [1, "true", None]),
         (str, ["", "a", "日本"], [1, True, None, ["a"], "a\x00b", "\ud800"]),
@@ -78,6 +78,7 @@ def test_an_annotation_in_words(annotation, words):
         ("seeds.masks", 2.5, int, "seeds.masks is 2.5; give a whole number."),
         ("trainer.max_steps", 1000.0, int, "trainer.max_steps is 1000.0; give a whole number, such as 1000."),
         ("rate.value", "abc", float, "rate.value is 'abc'; give a number."),
+        ("optimizer.lr", 1e300, float, "optimizer.lr is 1e+300; give a number, at most 1e+30."),
         ("rate.value", None, float, "rate.value is null; give a number."),
         ("checkpoint.keep", [1, 2], int, "checkpoint.keep is [1, 2]; give a whole number."),
         ("name", 2024, str, "name is 2024; give a text, in two pairs of quotes, as in name=\"'2024'\"."),

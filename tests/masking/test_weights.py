@@ -201,7 +201,7 @@ def test_a_higher_loss_raises_the_share_of_its_class_alone(rows, views):
     assert shares[1][0] > 1.3 * shares[0][0] and shares[1][1] < shares[0][1] and shares[1][2] < shares[0][2]
     weights = live_loss((2.0, 0.0, 0.0)).weights_C()
     spread = torch.tensor([2.0, 0.0, 0.0], dtype=torch.float64)
-    expected = torch.sigmoid(2 * (spread - spread.mean()) / spread.std(correction=0))
+    expected = torch.sigmoid(2 * (spread - spread.mean()) / spread.std(correction=1))
     assert torch.allclose(weights[1:], expected) and weights[0] == 0.5
 
 

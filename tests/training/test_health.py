@@ -63,8 +63,8 @@ def test_a_full_disk_is_one_sentence_that_says_how_to_go_on(pretrain, tmp_path, 
     monkeypatch.setattr(MetricsFile, "append", full)
     with pytest.raises(RecipeError) as caught:
         pretrain(folder=tmp_path)
-    said = f"The disk is full (writing {tmp_path / 'metrics.csv'}); free some space and go on with resume={tmp_path}."
-    assert str(caught.value) == said
+    said = f"The disk is full (writing {tmp_path / 'metrics.csv'}); free some space and go on with: "
+    assert str(caught.value) == f"{said}python train.py resume={tmp_path}"
     monkeypatch.undo()
     assert pretrain(f"resume={tmp_path}", small=False)["steps"] == 6
     with pytest.raises(PermissionError), full_disk_explained(tmp_path):

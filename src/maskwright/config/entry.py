@@ -6,29 +6,34 @@ to pass errors on (HYDRA_FULL_ERROR); then `entry` says it. With that variable s
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from maskwright.errors import RecipeError
 
+T = TypeVar("T")
 Uncomposable = (HydraException, OmegaConfBaseException)
 
 
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """A RecipeError inside ends the program with its sentence and exit status 2. Also a decorator."""
-    try:
-        yield
-    except RecipeError as error:
-        refuse(error)
+def one_sentence(function: Callable[..., T]) -> Callable[..., T]:
+    """A RecipeError in the function ends the program with its sentence and exit status 2."""
+
+    @functools.wraps(function)  # without state: launchers pickle what they run in other processes
+    def said(*args: Any, **kwargs: Any) -> T:
+        try:
+            return function(*args, **kwargs)
+        except RecipeError as error:
+            refuse(error)
+
+    return said
 
 
 def refuse(error: RecipeError) -> NoReturn:

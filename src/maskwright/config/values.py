@@ -33,6 +33,7 @@ from maskwright.errors import RecipeError
 from maskwright.tracking.secrets import without_secrets
 
 _LONGEST = 60  # letters of a value in a message
+_LARGEST = 1e30  # what float32 holds, with room for products
 _SCALARS: dict[Any, Any] = {
     int: Annotated[int, Strict(), Ge(-(2**63)), Lt(2**63)],  # what a tensor holds
     float: Annotated[float, Strict(), AllowInfNan(False)],
@@ -170,7 +171,9 @@ def _within(bounds: tuple[Any, ...]) -> str:
 
 
 def _such_as(key: str, said: Any, annotation: Any) -> str:
-    """The value as it was perhaps meant."""
+    """The value as it was perhaps meant, or why a number is none that can be used."""
+    if isinstance(said, (int, float)) and _LARGEST < abs(said) < math.inf and fits(1.0, annotation):
+        return f", {'at most' if said > 0 else 'at least'} {math.copysign(_LARGEST, said):g}"
     if isinstance(said, float) and math.isfinite(said) and said.is_integer() and fits(int(said), annotation):
         return f", such as {int(said)}"
     if isinstance(said, (bool, int, float)) and fits(str(said), annotation):
@@ -189,10 +192,10 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 def _strict(annotation: Any) -> Any:
     """The annotation as pydantic is to read it: nothing converted, iterables read, classes by isinstance."""
     kind, bounds = _parted(annotation)
+    if kind in _SCALARS:
+        return Annotated[(_SCALARS[kind], *bounds, AfterValidator(_usable))]
     if bounds:
         return Annotated[(_strict(kind), *bounds)]
-    if kind in _SCALARS:
-        return _SCALARS[kind]
     if kind is Path:
         return _SCALARS[str] | Path
     origin, inner = get_origin(kind), get_args(kind)
@@ -210,6 +213,12 @@ def _strict(annotation: Any) -> Any:
     if _is_protocol(kind):  # what it asks for may be there only once the data is
         return _PART
     return typing.cast(Any, InstanceOf)[kind] if isinstance(kind, type) else Any
+
+
+def _usable(value: Any) -> Any:
+    if isinstance(value, float) and _LARGEST < abs(value) < math.inf:
+        raise ValueError("too large")
+    return value
 
 
 def _part(value: Any) -> Any:

@@ -6,14 +6,13 @@ Shapes: B rows, L positions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
-from maskwright.config.build import build
 from maskwright.config.settings import ShowMasks
 from maskwright.data.module import usable
 from maskwright.data.order import permutation
@@ -23,9 +22,8 @@ from maskwright.masking import View, ViewRecipe, Views
 from maskwright.masking.columns import Column, named
 from maskwright.masking.draws import Draws
 from maskwright.masking.field import Field
-from maskwright.objectives import Objective
 from maskwright.seeing.recipes import Composed
-from maskwright.training.recipe import Recipe, assemble
+from maskwright.training.recipe import Recipe, assembled, check_views
 
 
 @dataclass
@@ -107,26 +105,12 @@ def understood(cfg: DictConfig, choices: Mapping[str, str], schema: type) -> tup
 
     Raises RecipeError for everything else that the user can mend.
     """
+    recipe = assembled(cfg, choices, schema)
     try:
-        return assemble(cfg, choices, schema), None
+        check_views(recipe)
     except RecipeError as error:
-        try:
-            return assemble(_content(cfg), choices, schema), str(error)
-        except RecipeError:
-            raise error from None
-
-
-def _content(cfg: DictConfig) -> DictConfig:
-    """The recipe with an objective that is content with any views."""
-    objective = build(cfg, "objective", kind=Objective)
-    needs = type(objective).needs
-    anything = replace(needs, predicts=False, in_place=False, copies=True, losses=dict.fromkeys(needs.views, ""))
-    target = type(type(objective).__name__, (type(objective),), {"needs": anything})
-    node = {**OmegaConf.to_container(cfg.objective, resolve=True), "_target_": target}  # type: ignore[dict-item]
-    changed = cfg.copy()
-    OmegaConf.set_struct(changed, False)
-    changed.objective = OmegaConf.create(node, flags={"allow_objects": True})
-    return changed
+        return recipe, str(error)
+    return recipe, None
 
 
 def _check_sight(recipe: Recipe) -> None:

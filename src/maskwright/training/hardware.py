@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from maskwright.errors import RecipeError, Refused
 _ACCELERATORS = ("auto", "cpu", "cuda")
 _STRATEGIES = ("single", "ddp", "fsdp")
 _PRECISIONS = ("auto", "32", "bf16")
+_MOST_THREADS = 1024  # systems and containers refuse to start many more
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 
 
@@ -136,10 +138,10 @@ class Hardware:
         _one_of("strategy", strategy, _STRATEGIES)
         _one_of("precision", str(precision), _PRECISIONS)
         _count("devices", devices, 1)
-        _count("threads", threads, 1)
-        _count("workers", workers, 0)
+        _count("threads", threads, 1, _MOST_THREADS)
+        _count("workers", workers, 0, _MOST_THREADS)
         _count("micro_rows", micro_rows, 1)
-        if not isinstance(nodes, int) or nodes < 1:
+        if nodes < 1:
             raise RecipeError(f"hardware.nodes is {nodes}; it is a number of machines of at least 1.")
         if strategy == "single" and (nodes > 1 or devices not in (1, "auto")):
             raise RecipeError(
@@ -328,6 +330,7 @@ def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
         raise RecipeError(f"hardware.{name} is {value!r}; choose one of {', '.join(choices)}.")
 
 
-def _count(name: str, value: Any, least: int) -> None:
-    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-        raise RecipeError(f"hardware.{name} is {value!r}; give a whole number of at least {least}, or auto.")
+def _count(name: str, value: int | str, least: int, most: float = math.inf) -> None:
+    if value != "auto" and (isinstance(value, str) or not least <= value <= most):
+        limits = f"of at least {least}" if most == math.inf else f"between {least} and {most:,}"
+        raise RecipeError(f"hardware.{name} is {value!r}; give a whole number {limits}, or auto.")

@@ -134,10 +134,17 @@ def _of_corruptions(views: list[ViewRecipe]) -> tuple[str, ...]:
     return tuple(marker for view in views for marker in view.corruption.markers)
 
 
-def assemble(cfg: DictConfig, choices: Mapping[str, str], schema: type = Settings) -> Recipe:
-    """The parts of a recipe. schema: its plain settings, of `maskwright.config.settings`.
+def assemble(cfg: DictConfig, choices: Mapping[str, str]) -> Recipe:
+    """The parts of a recipe. Raises RecipeError for impossible values and for parts that do not fit each other."""
+    recipe = assembled(cfg, choices)
+    check_views(recipe)
+    return recipe
 
-    Raises RecipeError for impossible values and for parts that do not fit each other.
+
+def assembled(cfg: DictConfig, choices: Mapping[str, str], schema: type = Settings) -> Recipe:
+    """The same where nobody asked yet whether the objective can use the views (`check_views`).
+
+    schema: the plain settings, of `maskwright.config.settings`.
     """
     check_settings(cfg, schema)
     model, objective = build(cfg, "model", kind=ModelRecipe), build(cfg, "objective", kind=Objective)
@@ -159,7 +166,6 @@ def assemble(cfg: DictConfig, choices: Mapping[str, str], schema: type = Setting
         hardware=build(cfg, "hardware", kind=Hardware),
         logger=build(cfg, "logger", kind=LoggerRecipe),
     )
-    check_views(recipe)
     if recipe.packing.blocks:
         model.require("attention_mask", "packing=segment")
     if cfg.batch.tokens is not None and cfg.batch.tokens < recipe.packing.length:
