@@ -3,7 +3,7 @@
 The library spends most of its time on finding the same words again, and hands its results over one Python object at a
 time. Where a tokenizer treats every stretch between white spaces on its own, the tokens of a text are those of its
 stretches, each known after its first occurrence; the rest is numpy. Other tokenizers encode the text as it stands.
-Shapes: C characters, S stretches, U different ones, T tokens of a text.
+Shapes: C characters, S stretches, U known ones, T tokens of a text.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
+from maskwright.data.stretches import Stretches
 from maskwright.data.tokenizers.reading import encodings
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ _PORTION = 1 << 17  # characters that the tokenizer takes at once
 _SOLID_THEN_SPACE = re.compile(r"(?<=\S)\s")
 _KNOWN = 1 << 18  # stretches that are remembered
 _LONGEST = 48  # characters of a stretch that is remembered
-_WHITE = np.zeros(0x110000, dtype=bool)  # what Python calls white space
-_WHITE[[code for code in range(0x3001) if chr(code).isspace()]] = True
 # White space to Python that normalisers take out of the text, so that it joins what it stands between.
 _JOINING = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
 
@@ -59,6 +57,7 @@ class Encoder:
         self._by_stretch = type(backend).from_str(json.dumps(_without_first(described)))
         self._by_stretch.encode_special_tokens = backend.encode_special_tokens
         self._number: dict[str, int] = {}  # of a stretch that is remembered, in the order of these arrays
+        self._open: set[str] = set()  # stretches that may end in white space to the tokenizer
         self._count_U = np.zeros(0, dtype=np.int64)  # tokens
         self._ids = np.zeros(0, dtype=np.uint32)  # of all stretches, one after the other
         self._start = np.zeros(0, dtype=np.int64)  # inside the stretch
@@ -76,19 +75,22 @@ class Encoder:
         return self.quick and not (self._first_differs and text.startswith(" ")) and not _JOINING.search(text)
 
     def _looked_up(self, texts: list[str]) -> Encoded:
-        stretches, first_S, text_S = _stretches(texts)
-        indexed = pa.array(stretches, pa.string()).dictionary_encode()
-        unique = indexed.dictionary.to_pylist()
-        if not all(stretch in self._number or self._stays_solid(stretch) for stretch in unique):
-            return _flat(encoded(texts, self.backend))
-        number_U = self._numbers(unique)
-        before_U = (np.cumsum(self._count_U) - self._count_U)[number_U]
-        unique_S = indexed.indices.to_numpy()
-        count_S = self._count_U[number_U][unique_S]
+        stretches = Stretches(texts)
+        unique, place_S = stretches.distinct()
+        self._open.update(stretch for stretch in self._new(unique) if not self._stays_solid(stretch))
+        if not self._open.isdisjoint(unique):
+            stretches.join(np.array([stretch in self._open for stretch in unique])[place_S])
+            unique, place_S = stretches.distinct()
+        if new := self._new(unique):
+            self._learn(new)
+        number_U = np.fromiter(map(self._number.__getitem__, unique), dtype=np.int64, count=len(unique))
+        number_S = number_U[place_S]
+        count_S = self._count_U[number_S]
         first_T = np.cumsum(count_S) - count_S
-        source_T = np.repeat(before_U[unique_S] - first_T, count_S) + np.arange(int(count_S.sum()))
-        shift_T = np.repeat(first_S, count_S)
-        count_D = np.bincount(text_S, weights=count_S, minlength=len(texts)).astype(np.int64)
+        before_S = (np.cumsum(self._count_U) - self._count_U)[number_S]
+        source_T = np.repeat(before_S - first_T, count_S) + np.arange(int(count_S.sum()))
+        shift_T = np.repeat(stretches.first_S, count_S)
+        count_D = np.bincount(stretches.text_S, weights=count_S, minlength=len(texts)).astype(np.int64)
         found = Encoded(self._ids[source_T], self._start[source_T] + shift_T, self._end[source_T] + shift_T, count_D)
         self._forget()
         return found
@@ -101,20 +103,24 @@ class Encoder:
         normal = self.backend.normalizer.normalize_str(stretch)
         return bool(normal) and not normal[-1].isspace()
 
-    def _numbers(self, unique: list[str]) -> np.ndarray:
-        """The numbers of stretches, int64 [U]; those met for the first time are encoded."""
-        new = [stretch for stretch in unique if stretch not in self._number]
-        if new:
-            # Long ones last: they are not remembered, and the end is easily cut off.
-            new.sort(key=lambda stretch: (len(stretch) > _LONGEST, _follows(stretch)))
-            parts = [self._encoded(list(part), follows) for follows, part in groupby(new, _follows)]
-            own = Encoded(*map(np.concatenate, zip(*parts)))
-            self._number.update(zip(new, range(len(self._number), len(self._number) + len(new))))
-            self._count_U = np.concatenate([self._count_U, own.count_D])
-            self._ids = np.concatenate([self._ids, own.id_T])
-            self._start = np.concatenate([self._start, own.start_T])
-            self._end = np.concatenate([self._end, own.end_T])
-        return np.fromiter(map(self._number.__getitem__, unique), dtype=np.int64, count=len(unique))
+    def _new(self, unique: list[str]) -> list[str]:
+        return [stretch for stretch in unique if stretch not in self._number]
+
+    def _learn(self, new: list[str]) -> None:
+        """Encode stretches that are met for the first time."""
+        # Long ones last: they are not remembered, and the end is easily cut off.
+        new.sort(key=lambda stretch: (len(stretch) > _LONGEST, self._follows(stretch)))
+        parts = [self._encoded(list(part), follows) for follows, part in groupby(new, self._follows)]
+        own = Encoded(*map(np.concatenate, zip(*parts)))
+        self._number.update(zip(new, range(len(self._number), len(self._number) + len(new))))
+        self._count_U = np.concatenate([self._count_U, own.count_D])
+        self._ids = np.concatenate([self._ids, own.id_T])
+        self._start = np.concatenate([self._start, own.start_T])
+        self._end = np.concatenate([self._end, own.end_T])
+
+    def _follows(self, stretch: str) -> bool:
+        """It begins with white space and goes on with something else, so that it is the same behind any other."""
+        return stretch[0].isspace() and not stretch.isspace() and stretch not in self._open
 
     def _encoded(self, stretches: list[str], follow: bool) -> Encoded:
         """The tokens of each stretch; those that can follow each other are encoded as one text, which is quicker."""
@@ -201,11 +207,6 @@ def _parts_words(step: dict[str, Any]) -> bool:
     )
 
 
-def _follows(stretch: str) -> bool:
-    """It begins with white space and goes on with something else, so that it is the same behind any other."""
-    return stretch[0].isspace() and not stretch.isspace()
-
-
 def _without_first(tokenizer: dict[str, Any]) -> dict[str, Any]:
     """The tokenizer to encode stretches with, none of which is the first of a text to it."""
     final = tokenizer["post_processor"]
@@ -224,36 +225,6 @@ def _flat(found: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Encoded
     ids, starts, ends = zip(*found)
     count_D = np.array([len(id_T) for id_T in ids], dtype=np.int64)
     return Encoded(np.concatenate(ids), np.concatenate(starts), np.concatenate(ends), count_D)
-
-
-def _stretches(texts: list[str]) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The texts cut before all white space that follows something else; and of each stretch the first character in its
-    text and the text's number, int64 [S]."""
-    joined = "\n".join(texts)
-    size_D = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-    first_D = np.cumsum(size_D + 1) - (size_D + 1)
-    code_C = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    solid_C = ~_WHITE[code_C]
-    begin_W = np.flatnonzero(solid_C & np.concatenate(([True], ~solid_C[:-1])))
-    end_W = np.flatnonzero(solid_C & np.concatenate((~solid_C[1:], [True]))) + 1
-    text_W = np.searchsorted(first_D, begin_W, side="right") - 1
-    opens_W = np.diff(text_W, prepend=-1) > 0
-    first_W = np.where(opens_W, first_D[text_W], np.concatenate(([0], end_W))[: len(end_W)])
-    # Nearly all are a space and a word; the others are read from the text.
-    spaced_W = (begin_W - first_W == 1) & (code_C[first_W] == 0x20)
-    stretches = [f" {word}" for word in joined.split()]
-    for place in np.flatnonzero(~spaced_W).tolist():
-        stretches[place] = joined[first_W[place] : end_W[place]]
-    # White space at the end of a text is a stretch of its own, and so is a text of white space alone.
-    last_D = first_D.copy()
-    last_D[text_W] = end_W  # the last of a text's words is written last
-    there = np.flatnonzero(last_D < first_D + size_D)
-    stretches += [joined[last_D[number] : first_D[number] + size_D[number]] for number in there.tolist()]
-    first_S, text_S = np.concatenate((first_W, last_D[there])), np.concatenate((text_W, there))
-    order = np.argsort(first_S, kind="stable")
-    if len(there):
-        stretches = [stretches[place] for place in order.tolist()]
-    return stretches, (first_S - first_D[text_S])[order], text_S[order]
 
 
 def _pieces(text: str) -> list[tuple[int, str]]:
