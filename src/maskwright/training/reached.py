@@ -9,7 +9,8 @@ from maskwright.data.module import DataModule
 from maskwright.data.order import Slice, SliceDataset
 from maskwright.tracking.console import percent
 
-ROWS = 256  # training rows looked at, spread over the text
+ROWS = 256  # training rows looked at
+_TOGETHER = 8  # rows side by side at each of the places, spread over the text: each place brings its pages to memory
 _WHEN = (0.0, 0.5, 1.0)  # of training
 _FAR = 0.1  # of the rate asked for
 _ERRORS = 3.0  # standard errors of the number of masked tokens
@@ -19,8 +20,7 @@ _MANY = 0.1  # of the rows
 def notes(data: DataModule, device: torch.device) -> list[str]:
     """A sentence for each view whose share of masked tokens is far from its rate or that leaves many rows without a
     token to predict."""
-    there = data.there(data.phases[0].length)
-    sample = np.unique(np.linspace(0, there - 1, min(ROWS, there)).astype(np.int64))
+    sample = _sample(data.there(data.phases[0].length))
     dataset = SliceDataset(data.prepared.train)
     sums: dict[str, torch.Tensor] = {}
     for visit, when in enumerate(_WHEN):
@@ -44,6 +44,14 @@ def notes(data: DataModule, device: torch.device) -> list[str]:
     }
     found = [_said(name, of_tokens[name], *of_view.tolist()) for name, of_view in sums.items()]
     return [said for said in found if said]
+
+
+def _sample(there: int) -> np.ndarray:
+    """The rows that are looked at, of so many: int64."""
+    if there <= ROWS:
+        return np.arange(there)
+    first = np.linspace(0, there - _TOGETHER, ROWS // _TOGETHER).astype(np.int64)
+    return np.unique(first[:, None] + np.arange(_TOGETHER))
 
 
 def _said(
