@@ -133,7 +133,7 @@ def test_rows_by_memory(monkeypatch):
     [
         ({"accelerator": "tpu"}, "hardware.accelerator is 'tpu'; choose one of auto, cpu, cuda."),
         ({"precision": "16"}, "hardware.precision is '16'; choose one of auto, 32, bf16."),
-        ({"threads": 0}, "hardware.threads is 0; give a whole number of at least 1, or auto."),
+        ({"threads": 0}, "hardware.threads is 0; give a whole number between 1 and 1,024, or auto."),
         ({"micro_rows": "all"}, "hardware.micro_rows is 'all'; give a whole number of at least 1, or auto."),
         ({"nodes": 0}, "hardware.nodes is 0; it is a number of machines of at least 1."),
         (

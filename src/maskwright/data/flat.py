@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import pyarrow as pa
 
 _HEADER = 128  # bytes; the format pads with spaces
 _DONTNEED = 4  # of madvise(2)
@@ -46,6 +48,13 @@ def mapped(path: Path) -> np.ndarray:
         return np.load(path, mmap_mode="r")
     except ValueError:
         return np.load(path)
+
+
+def trim() -> None:
+    """Give back what was freed: Arrow and glibc keep it for later."""
+    pa.default_memory_pool().release_unused()
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def release(files: Iterable[str | Path | None]) -> None:

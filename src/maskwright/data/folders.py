@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from maskwright.data.flat import trim
 from maskwright.data.progress import progress, say
 from maskwright.errors import RecipeError
 
@@ -39,6 +40,7 @@ def folder_of(place: Path, build: Callable[[Path], None]) -> Path:
                 new = Path(tempfile.mkdtemp(prefix=_NEW, dir=place.parent))
                 try:
                     build(new)
+                    trim()
                     (new / _SIZES).write_text(json.dumps(_sizes(new), indent=1) + "\n", encoding="utf-8")
                     if lost:
                         os.replace(place, new.with_name(f"{new.name}-old"))

@@ -19,6 +19,8 @@ from maskwright.data.rows import Rows
 from maskwright.errors import RecipeError
 from maskwright.masking.noise import mixed_seed, stream_id, uniform
 
+_TOGETHER = 1 << 18  # samples whose noise is drawn at once
+
 
 class Slice(NamedTuple):
     """The rows of one step: sample numbers and how often each was presented before, int64 [B]; and of which phase of
@@ -32,8 +34,11 @@ class Slice(NamedTuple):
 
 def permutation(samples: int, seed: int, visit: int) -> np.ndarray:
     """The order of all samples in one visit: int64 [N]."""
-    noise_N = uniform((seed, stream_id("order"), visit), samples)[0]
-    return np.argsort(noise_N.numpy(), kind="stable")
+    key, noise_N = (seed, stream_id("order"), visit), np.empty(samples)
+    for first in range(0, samples, _TOGETHER):
+        part = noise_N[first : first + _TOGETHER]
+        part[:] = uniform(key, len(part), first)[0].numpy()
+    return np.argsort(noise_N, kind="stable")
 
 
 class Presentation(NamedTuple):
@@ -48,7 +53,7 @@ Visits = Callable[[int], Presentation]
 
 def plain_visits(samples: int, seed: int) -> Visits:
     """Every sample once a visit."""
-    return lambda visit: Presentation(permutation(samples, seed, visit), np.full(samples, visit))
+    return lambda visit: Presentation(permutation(samples, seed, visit), np.broadcast_to(np.int64(visit), samples))
 
 
 def balanced_visits(group_rows: Sequence[int], exponent: float, seed: int) -> Visits:

@@ -16,7 +16,7 @@ import numpy as np
 from maskwright.errors import RecipeError
 
 _SHORTEST, _LONGEST = 8, 65536
-_PART = 1 << 20  # pieces planned at once: among so many, pieces find rows that they fill
+_PART = 1 << 18  # pieces planned at once: among so many, pieces find rows that they fill
 
 
 @dataclass(frozen=True)

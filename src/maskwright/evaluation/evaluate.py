@@ -51,6 +51,7 @@ def evaluate(cfg: DictConfig, choices: Mapping[str, str], folder: Path) -> Resul
     tools = Tools(device, chosen.precision == "bf16", cfg.positions, console, Path(cfg.cache).expanduser())
     subject = load(cfg.run, device)
     subject.heldout = _heldout(cfg) if suite.reads_heldout else None
+    chosen.keep_freed_memory()
     suite.check(subject)
     console.print(f"{cfg.run} {compact(subject.network.parameter_count)} - {name} - {device.type}", soft_wrap=True)
     with undisturbed(0):

@@ -100,6 +100,7 @@ def _pretrain(
     if _first_process():
         console.print(escape(opening.folder_line(run, group)), soft_wrap=True)
     prepared = recipe.prepare(cfg)
+    chosen.keep_freed_memory()
     if known:
         refuse_other_data(known["fingerprints"], prepared.fingerprints)
         refuse_other_files(known.get("files", {}), cfg)
