@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from maskwright.config.entry import entry, one_sentence
+from maskwright.tracking.fresh import register
 
 ROOT = Path(__file__).resolve().parent
 os.environ.setdefault("MASKWRIGHT_ROOT", str(ROOT))
-OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
+register()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="show_masks")

@@ -103,3 +103,10 @@ def test_the_scripts_end_with_status_2(script, words, message, tmp_path):
 def test_a_reference_on_the_command_line_reaches_the_run(tmp_path):
     done = run("--cfg", "job", "--resolve", "batch.rows=${seed}", folder=tmp_path)
     assert done.returncode == 0 and "rows: 1" in done.stdout
+
+
+@pytest.mark.parametrize("script", ["train.py", "show_masks.py", "annotate.py"])
+def test_every_script_composes_what_asks_a_checkpoint(script, tmp_path):
+    preset = ["experiment=domain_adaptation", "model.init_from=nowhere"]
+    done = run("--cfg", "job", "--resolve", *preset, script=script, folder=tmp_path)
+    assert done.returncode == 0 and "length: 128" in done.stdout

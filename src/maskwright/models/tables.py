@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from maskwright.tokenids import is_token_V
+
 if TYPE_CHECKING:
     from .families import Family
 
 
 def missing(tokenizer: Any, rows: int) -> Tensor | None:
     """bool [rows]: which rows of a table are no token of the tokenizer's (None: every row is one)."""
-    missing_V = torch.ones(rows, dtype=torch.bool, device="cpu")
-    missing_V[[id_ for id_ in tokenizer.get_vocab().values() if id_ < rows]] = False
-    return missing_V if missing_V.any() else None
+    missing_V = ~is_token_V(tokenizer, rows)
+    return torch.from_numpy(missing_V) if missing_V.any() else None
 
 
 @contextmanager
