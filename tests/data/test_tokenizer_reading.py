@@ -68,6 +68,8 @@ def test_said_from_a_thousandth_on():
     for most in (Read(100, 51, 1000, 400), Read(100, 0, 1000, 501)):
         with pytest.raises(RecipeError, match=r"^the tokenizer cannot read the train documents: .* train one on this"):
             check_read(most, "train")
+    (said,) = check_read(Read(100, 100, 1000, 1000), "heldout")  # of a handful of documents: one of other letters
+    assert said.startswith("heldout documents: 100 % of the tokens")
 
 
 def test_a_language_that_the_tokenizer_does_not_know_is_refused(tmp_path):
