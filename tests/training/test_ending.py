@@ -16,6 +16,7 @@ from maskwright.errors import RecipeError
 from maskwright.training import ending
 from maskwright.training.ending import budget
 from maskwright.training.module import Pretraining
+from maskwright.training.rehearsal import update_seconds
 
 TINY = (
     "model=bert_tiny",
@@ -135,6 +136,7 @@ def test_a_time_decides_the_steps_and_ends_training(pretrain, tmp_path, monkeypa
 
     monkeypatch.setattr(ending.TimeBudget, "on_train_batch_end", counted)
     monkeypatch.setattr("maskwright.training.run.rehearse", lambda objective, batch, *a: (8, 0.5))
+    monkeypatch.setattr("maskwright.training.run.update_seconds", lambda *a: 0.0)
     metrics = pretrain(*TINY, "trainer.max_time=5s", "trainer.validate_every=100", folder=tmp_path / "b")
     planned = json.loads((tmp_path / "b" / "run.json").read_text())["steps"]
     assert planned == 8  # 0.9 * 5 s, and a validation every 100 steps weighs little
@@ -142,6 +144,24 @@ def test_a_time_decides_the_steps_and_ends_training(pretrain, tmp_path, monkeypa
     assert "ruler/loss" in metrics
     again = pretrain(f"resume={tmp_path / 'b'}")
     assert again["steps"] == 5
+
+
+def test_the_update_counts_in_the_plan_and_leaves_no_trace(pretrain, tmp_path, monkeypatch):
+    made = []
+
+    def slow(objective, optimizer):
+        before = {name: weight.clone() for name, weight in objective.state_dict().items()}
+        made.append(update_seconds(objective, optimizer))
+        after = objective.state_dict()
+        assert all(torch.equal(before[name], after[name]) for name in before)
+        assert all(weight.grad is None for weight in objective.parameters())
+        return 1.5
+
+    monkeypatch.setattr("maskwright.training.run.rehearse", lambda objective, batch, *a: (8, 0.5))
+    monkeypatch.setattr("maskwright.training.run.update_seconds", slow)
+    pretrain(*TINY, "trainer.max_time=10s", "trainer.validate_every=100", folder=tmp_path)
+    assert made[0] > 0
+    assert json.loads((tmp_path / "run.json").read_text())["steps"] == 4  # 0.9 * 10 s in steps of 0.5 + 1.5 s
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("45m", 2700), ("1d12h", 129600), ("08:30:00", 30600)])

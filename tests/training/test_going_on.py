@@ -230,7 +230,7 @@ def test_auto_begins_goes_on_and_ends(tmp_path, pretrain, compose):
 
 
 def test_latest_is_the_newest_run_that_has_not_finished(tmp_path):
-    states = {"a": "failed", "b": "running", "c": "finished", "d": "preempted"}
+    states = {"a": "failed", "b": "running", "c": "finished", "d": "preempted", "e": "failed"}  # e: by a wrong word
     for number, (name, state) in enumerate(states.items()):
         (tmp_path / "day" / name).mkdir(parents=True)
         (tmp_path / "day" / name / "config.yaml").touch()
@@ -241,6 +241,9 @@ def test_latest_is_the_newest_run_that_has_not_finished(tmp_path):
         if held == 0:
             os._exit(0 if fresh.latest(tmp_path) == tmp_path / "day" / "b" else 1)
         assert os.waitpid(held, 0)[1] == 0
+    (tmp_path / "day" / "e" / "checkpoints").mkdir()
+    (tmp_path / "day" / "e" / "checkpoints" / "step-00000002.ckpt").touch()  # e: by a full disk
+    assert fresh.latest(tmp_path) == tmp_path / "day" / "e"
     assert fresh.latest(tmp_path / "nothing") is None
 
 

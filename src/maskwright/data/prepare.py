@@ -192,7 +192,8 @@ def _prepared(
         own.append(sample)
     notes = [*report["notes"], *own, *_facts(tokens)["notes"]]
     if report["folded"]:
-        notes.append(f"the tokenizer folds {' and '.join(report['folded'])}")
+        *first, last = report["folded"]
+        notes.append(f"the tokenizer folds {', '.join(first)}{' and ' if first else ''}{last}")
     report |= _facts(tokens) | {"notes": notes}
     report["rows"] = {name: len(part) for name, part in parts.items()}
     return Prepared(

@@ -83,11 +83,11 @@ def with_choices(words: Sequence[str]) -> list[str]:
 
 
 def latest(outputs: str | Path) -> Path | None:
-    """The run below `outputs` that began last among those which have not finished and on which nobody works; None
-    without one."""
+    """The run below `outputs` that began last among those which have not finished, on which nobody works and which did
+    not fail before a checkpoint (they would fail again); None without one."""
     runs = {path.parent: _began(path.parent) for path in Path(outputs).rglob("config.yaml")}
     for folder in sorted(runs, key=lambda one: runs[one], reverse=True):
-        if not _finished(folder) and not (first_process() and _worked_on(folder)):
+        if not _finished(folder) and not _never_began(folder) and not (first_process() and _worked_on(folder)):
             return folder
     return None
 
@@ -100,6 +100,10 @@ def _began(folder: Path) -> float:
 def _finished(folder: Path) -> bool:
     state = read_status(folder).get("state")
     return state == "finished" or (state is None and (folder / "metrics.json").exists())
+
+
+def _never_began(folder: Path) -> bool:
+    return read_status(folder).get("state") == "failed" and not any((folder / "checkpoints").glob("*"))
 
 
 def _worked_on(folder: Path) -> bool:

@@ -10,6 +10,7 @@ import torch
 from maskwright.data.batch import Batch
 from maskwright.objectives import Objective
 from maskwright.training.hardware import Chosen, micro_rows_by_memory, micro_rows_by_trial
+from maskwright.training.optimizers import OptimizerRecipe
 
 _ROWS_FOR_MEMORY = 4  # rows whose activations are measured on a CPU
 
@@ -50,6 +51,27 @@ def rehearse(objective: Objective, batch: Batch, chosen: Chosen, device: torch.d
             torch.cuda.synchronize()
         seconds = min(seconds, time.perf_counter() - began)
     return rows, seconds * len(batch) / rows
+
+
+def update_seconds(objective: Objective, optimizer: OptimizerRecipe) -> float:
+    """How long the optimizer's update of the weights takes; they are put back."""
+    trained = [weight for weight in objective.parameters() if weight.requires_grad]
+    before = [weight.detach().clone() for weight in trained]
+    built = optimizer.build(objective)
+    seconds = float("inf")
+    for _ in range(3):  # the first makes the optimizer's state
+        for weight in trained:
+            weight.grad = torch.full_like(weight, 1e-3)
+        began = time.perf_counter()
+        built.step()
+        if trained[0].is_cuda:
+            torch.cuda.synchronize()
+        seconds = min(seconds, time.perf_counter() - began)
+    with torch.no_grad():
+        for weight, own in zip(trained, before, strict=True):
+            weight.copy_(own)
+    objective.zero_grad(set_to_none=True)
+    return seconds
 
 
 def _bytes_per_row(objective: Objective, batch: Batch, chosen: Chosen, device: torch.device) -> float:

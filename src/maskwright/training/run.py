@@ -46,7 +46,7 @@ from maskwright.training.optimizers.layers import frozen_share
 from maskwright.training.phases import flops_per_token, planned, rows_per_step
 from maskwright.training.preemption import EndedAtOnce, Preemption, ignore_in_worker
 from maskwright.training.recipe import Recipe, assemble
-from maskwright.training.rehearsal import rehearse
+from maskwright.training.rehearsal import rehearse, update_seconds
 
 
 class Preempted(SystemExit):
@@ -125,13 +125,17 @@ def _pretrain(
         else matmul_peak_flops(device, torch.bfloat16 if chosen.precision == "bf16" else torch.float32)
     )
     batch = largest_batch(data, chosen.processes).to(device)
+    masking = time.perf_counter()
     batch.views = data.views(batch)
+    masking = time.perf_counter() - masking
     micro_rows, seconds = rehearse(recipe.objective, batch, chosen, device)
     per_token = seconds / batch.rows["ids"].numel() / chosen.processes
     if time_budget is not None:
-        cfg.trainer.max_steps = (
-            known["steps"] if known else _steps_within(time_budget, per_token, data, cfg.trainer.validate_every)
-        )
+        if known:
+            cfg.trainer.max_steps = known["steps"]
+        else:
+            beside = masking + update_seconds(recipe.objective, recipe.optimizer)
+            cfg.trainer.max_steps = _steps_within(time_budget, per_token, beside, data, cfg.trainer.validate_every)
         data = _data_module(cfg, recipe, prepared, chosen)
     chosen = chosen.with_micro_rows(micro_rows)
     step = None if not cfg.resume else (step_of(checkpoint) if checkpoint else 0)
@@ -295,10 +299,12 @@ def largest_batch(data: DataModule, ranks: int = 1) -> Batch:
     return data.as_batch(there[Slice(phase.first, sample, 0 * sample)], "train")
 
 
-def _steps_within(seconds: float, per_token: float, data: DataModule, validate_every: int) -> int:
-    """As many steps as fit into nine tenths of a time, by how long a rehearsed step took; a validation reads its tokens
-    in a third of the time, and what is left is for the optimizer, the masks and the data."""
-    step = per_token * opening.tokens(data, 0) / data.steps
+def _steps_within(seconds: float, per_token: float, beside: float, data: DataModule, validate_every: int) -> int:
+    """As many steps as fit into nine tenths of a time, by how long a rehearsed step took.
+
+    beside: seconds of a step that do not grow with its tokens. A validation reads its tokens in a third of the time.
+    """
+    step = per_token * opening.tokens(data, 0) / data.steps + beside
     prepared = data.prepared
     read = min(data.heldout_rows, len(prepared.heldout)) * prepared.heldout.length
     read += min(data.ruler_rows, len(prepared.ruler)) * prepared.ruler.length
