@@ -89,7 +89,7 @@ def _pretrain(
     if known and KeptTokenizer.there(folder):
         recipe.tokenizer = KeptTokenizer(folder, known["fingerprints"]["tokenizer"])
     chosen = _hardware(recipe, known)
-    time_budget = budget(cfg.trainer)
+    budget(cfg.trainer)  # says before the data is read that a time is none
     for phase in recipe.phases:
         chosen.check(rows_per_step(cfg, phase), averaged=cfg.trainer.ema is not None)
     chosen.apply()
@@ -124,20 +124,7 @@ def _pretrain(
         if known
         else matmul_peak_flops(device, torch.bfloat16 if chosen.precision == "bf16" else torch.float32)
     )
-    batch = largest_batch(data, chosen.processes).to(device)
-    masking = time.perf_counter()
-    batch.views = data.views(batch)
-    masking = time.perf_counter() - masking
-    micro_rows, seconds = rehearse(recipe.objective, batch, chosen, device)
-    per_token = seconds / batch.rows["ids"].numel() / chosen.processes
-    if time_budget is not None:
-        if known:
-            cfg.trainer.max_steps = known["steps"]
-        else:
-            beside = masking + update_seconds(recipe.objective, recipe.optimizer)
-            cfg.trainer.max_steps = _steps_within(time_budget, per_token, beside, data, cfg.trainer.validate_every)
-        data = _data_module(cfg, recipe, prepared, chosen)
-    chosen = chosen.with_micro_rows(micro_rows)
+    chosen, data, per_token = _rehearsed(cfg, recipe, data, chosen, known, device)
     step = None if not cfg.resume else (step_of(checkpoint) if checkpoint else 0)
     begun = Begun(cfg, recipe, prepared, data, chosen, run, console, began, checkpoint, first)
     facts = opening.facts(begun, known, parameters, starts, peak, step)
@@ -297,6 +284,33 @@ def largest_batch(data: DataModule, ranks: int = 1) -> Batch:
     sample = sample[torch.arange(0, rows, ranks).remainder(len(sample)).numpy()]
     there = SliceDataset(data.prepared.at[phase.length])
     return data.as_batch(there[Slice(phase.first, sample, 0 * sample)], "train")
+
+
+def _rehearsed(
+    cfg: DictConfig,
+    recipe: Recipe,
+    data: DataModule,
+    chosen: Chosen,
+    known: Mapping[str, Any] | None,
+    device: torch.device,
+) -> tuple[Chosen, DataModule, float]:
+    """One step is tried: the hardware with its micro-batches, the data with the steps that fit into trainer.max_time,
+    and seconds per token."""
+    batch = largest_batch(data, chosen.processes).to(device)
+    began = time.perf_counter()
+    batch.views = data.views(batch)
+    masking = time.perf_counter() - began
+    micro_rows, seconds = rehearse(recipe.objective, batch, chosen, device)
+    per_token = seconds / batch.rows["ids"].numel() / chosen.processes
+    time_budget = budget(cfg.trainer)
+    if time_budget is not None:
+        if known:
+            cfg.trainer.max_steps = known["steps"]
+        else:
+            beside = masking + update_seconds(recipe.objective, recipe.optimizer)
+            cfg.trainer.max_steps = _steps_within(time_budget, per_token, beside, data, cfg.trainer.validate_every)
+        data = _data_module(cfg, recipe, data.prepared, chosen)
+    return chosen.with_micro_rows(micro_rows), data, per_token
 
 
 def _steps_within(seconds: float, per_token: float, beside: float, data: DataModule, validate_every: int) -> int:
